@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{ptr, thread};
 
-use hotadd::{Epoch, Error, PageError, SetPage, Status};
-use rustix::event::{EventfdFlags, eventfd};
+use hotadd::{Epoch, Errno, Error, SetPage};
 use rustix::fd::{AsRawFd, OwnedFd};
 
-use crate::{of, text, told};
+use crate::failure::{Failure, failed, text, value_or};
+use crate::partition::{write_epoch, write_ids};
+use crate::queue::{event, ring};
 
 /// How often a thread behind a descriptor checks whether the page was closed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,25 +41,13 @@ impl Drop for Notifier {
     }
 }
 
-fn why(error: &PageError) -> (Status, String) {
-    let status = match error {
-        PageError::Ended => Status::CONNECTION_RESET,
-        PageError::Stuck => Status::IO_TIMEOUT,
-        PageError::Owner { .. } => Status::ACCESS_DENIED,
-        PageError::NoPage { .. } => Status::INVALID_PARAMETER,
-        _ => Status::OBJECT_NAME_NOT_FOUND,
-    };
-    (status, error.to_string())
-}
-
 /// The page behind a pointer of C, or an error for NULL.
 ///
 /// # Safety
 /// `page` is NULL, or comes from `hotadd_page_open` and was not closed.
-unsafe fn open<'a>(page: *const Page) -> Result<&'a Page, (Status, String)> {
+unsafe fn open<'a>(page: *const Page) -> Result<&'a Page, Failure> {
     // SAFETY: the caller's promise; a `Page` is never changed but through its own locks.
-    unsafe { page.as_ref() }
-        .ok_or_else(|| (Status::INVALID_PARAMETER, "the page is NULL".to_owned()))
+    unsafe { page.as_ref() }.ok_or_else(|| Failure::invalid("the page is NULL"))
 }
 
 /// Opens the page of a partition by its name or path.
@@ -76,17 +65,11 @@ pub unsafe extern "C" fn hotadd_page_open(name: *const c_char) -> *mut Page {
             }
             path => PathBuf::from(path),
         };
-        SetPage::open(path).map_err(|error| why(&error))
+        SetPage::open(path).map_err(Failure::from)
     });
-    match opened {
-        Ok(page) => {
-            Box::into_raw(Box::new(Page { page: Arc::new(page), notifier: OnceLock::new() }))
-        }
-        Err(error) => {
-            told(Err(error));
-            ptr::null_mut()
-        }
-    }
+    let boxed =
+        |page| Box::into_raw(Box::new(Page { page: Arc::new(page), notifier: OnceLock::new() }));
+    value_or(opened.map(boxed), ptr::null_mut())
 }
 
 /// Closes a page, and the descriptor of `hotadd_page_fd`.
@@ -109,10 +92,8 @@ pub unsafe extern "C" fn hotadd_page_close(page: *mut Page) {
 pub unsafe extern "C" fn hotadd_page_count(page: *const Page, epoch: *mut u64) -> u32 {
     // SAFETY: the caller's promise.
     let summary = unsafe { open(page) }.map_or((Epoch(0), 0), |page| page.page.summary());
-    if !epoch.is_null() {
-        // SAFETY: the caller's promise: it may be written.
-        unsafe { epoch.write(summary.0.0) };
-    }
+    // SAFETY: the caller's promise.
+    unsafe { write_epoch(summary.0, epoch) };
     summary.1
 }
 
@@ -129,24 +110,15 @@ pub unsafe extern "C" fn hotadd_page_members(
 ) -> usize {
     // SAFETY: the caller's promise.
     let page = unsafe { open(page) };
-    let snapshot = match page.and_then(|page| page.page.snapshot().map_err(|error| why(&error))) {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            told(Err(error));
-            return usize::MAX;
-        }
-    };
-    for (nth, processor) in snapshot.iter().take(length).enumerate() {
-        // SAFETY: `nth` is below `length`, for which the caller has room.
-        let place = unsafe { ids.add(nth) };
-        // SAFETY: the same.
-        unsafe { place.write(processor.id.0) };
-    }
-    if !epoch.is_null() {
-        // SAFETY: the caller's promise: it may be written.
-        unsafe { epoch.write(snapshot.epoch().0) };
-    }
-    snapshot.count() as usize
+    let snapshot = page.and_then(|page| Ok(page.page.snapshot()?));
+    let count = snapshot.map(|snapshot| {
+        let found: Vec<u32> = snapshot.iter().map(|processor| processor.id.0).collect();
+        // SAFETY: the caller's promise.
+        unsafe { write_epoch(snapshot.epoch(), epoch) };
+        // SAFETY: the caller's promise.
+        unsafe { write_ids(&found, ids, length) }
+    });
+    value_or(count, usize::MAX)
 }
 
 /// Waits until the epoch is another than `seen`: 1. The time limit passed: 0. The partition has ended, or an error: -1.
@@ -163,11 +135,11 @@ pub unsafe extern "C" fn hotadd_page_wait(
     let limit = u64::try_from(milliseconds).ok().map(Duration::from_millis);
     // SAFETY: the caller's promise.
     let page = unsafe { open(page) };
-    match page.and_then(|page| page.page.wait(Epoch(seen), limit).map_err(|error| why(&error))) {
+    match page.and_then(|page| page.page.wait(Epoch(seen), limit).map_err(Failure::from)) {
         Ok(Some(_)) => 1,
         Ok(None) => 0,
         Err(error) => {
-            told(Err(error));
+            failed(error);
             -1
         }
     }
@@ -191,41 +163,33 @@ pub unsafe extern "C" fn hotadd_page_fd(page: *const Page) -> c_int {
             .ok_or_else(|| unreachable!("it was set"))
     });
     descriptor.unwrap_or_else(|error| {
-        told(Err(error));
+        failed(error);
         -1
     })
 }
 
 /// Starts the thread that waits for changes.
-fn notifier(page: &Arc<SetPage>) -> Result<Notifier, (Status, String)> {
-    let what = "the descriptor of a page";
-    let failed = |errno: rustix::io::Errno| {
-        of(&Error::NoThread { what, errno: hotadd::Errno::from_raw(errno.raw_os_error()) })
-    };
-    let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(failed)?;
-    let notifier = Notifier { descriptor: Arc::new(descriptor), closed: Arc::default() };
+fn notifier(page: &Arc<SetPage>) -> Result<Notifier, Failure> {
+    let notifier = Notifier { descriptor: Arc::new(event()?), closed: Arc::default() };
     let (page, descriptor, closed) =
         (Arc::clone(page), Arc::clone(&notifier.descriptor), Arc::clone(&notifier.closed));
     let mut seen = page.epoch();
     let watch = move || {
-        // A full counter is readable already, so a failed write loses nothing.
-        let notify = || {
-            let _ = rustix::io::write(&descriptor, &1_u64.to_ne_bytes());
-        };
         while !closed.load(Ordering::Relaxed) {
             match page.wait(seen, Some(LOOK)) {
                 Ok(Some(epoch)) => {
                     seen = epoch;
-                    notify();
+                    ring(&descriptor);
                 }
                 Ok(None) => {}
-                Err(_) => return notify(),
+                Err(_) => return ring(&descriptor),
             }
         }
     };
     let started = thread::Builder::new().name("hotadd-page".to_owned()).spawn(watch);
     started.map_err(|error| {
-        failed(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::AGAIN))
+        let errno = error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw);
+        Error::NoThread { what: "the descriptor of a page", errno }
     })?;
     Ok(notifier)
 }

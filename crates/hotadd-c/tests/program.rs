@@ -1,69 +1,18 @@
-//! The C library as a program uses it: installed by its Makefile, found by pkg-config, linked by a C compiler.
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+//! The functions with Windows' names and pages, as a program uses them: installed, found by pkg-config, linked by a C compiler.
+#![cfg(target_os = "linux")]
 
-use std::fs::{self, DirBuilder};
+mod common;
+
+use std::fs::DirBuilder;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
+use common::{Installed, run, text};
 use hotadd::hardware::Simulated;
 use hotadd::{HardwareId, Partition};
 use hotadd_service::Service;
 use hotadd_testing::Need;
-use tempfile::TempDir;
-
-const HERE: &str = env!("CARGO_MANIFEST_DIR");
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
-    output
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The library, installed in a folder of its own.
-struct Installed(TempDir);
-
-impl Installed {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        // Built before the tests, next to them.
-        let built = std::env::current_exe().unwrap().with_file_name("libhotadd_c.so");
-        let mut make = Command::new("make");
-        make.current_dir(HERE).arg("install").arg(format!("LIBRARY={}", built.display()));
-        run(make.arg(format!("PREFIX={}", folder.path().display())));
-        Self(folder)
-    }
-
-    fn library(&self) -> PathBuf {
-        self.0.path().join("lib")
-    }
-
-    /// Builds a program by the example's Makefile.
-    fn build(&self, source: &str) -> PathBuf {
-        let source = Path::new(HERE).join(source);
-        let name = source.file_stem().unwrap();
-        fs::copy(&source, self.0.path().join(source.file_name().unwrap())).unwrap();
-        let mut make = Command::new("make");
-        make.current_dir(self.0.path()).arg("-f").arg(Path::new(HERE).join("example/Makefile"));
-        make.env("PKG_CONFIG_PATH", self.library().join("pkgconfig"))
-            .env("CFLAGS", "-Wall -Werror");
-        run(make.arg(name));
-        self.0.path().join(name)
-    }
-
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        // It finds the library by itself.
-        command.env_remove("LD_LIBRARY_PATH").env("XDG_RUNTIME_DIR", self.0.path());
-        command
-    }
-}
 
 #[test]
 fn a_c_program_is_notified_of_the_processors_of_its_own_process() {
@@ -91,10 +40,10 @@ fn a_c_program_is_notified_of_the_processors_of_its_own_process() {
 #[test]
 fn a_c_program_is_notified_of_the_processors_of_another_process() {
     let installed = Installed::new();
-    let program = installed.build("tests/connected.c");
+    let program = installed.build("tests/c/connected.c");
     let simulated = Simulated::new(65, 4).unwrap();
     let partition = Partition::simulated(&simulated).unwrap();
-    let folder = installed.0.path().join("hotadd");
+    let folder = installed.prefix().join("hotadd");
     DirBuilder::new().mode(0o700).create(&folder).unwrap();
     let _service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
 
@@ -120,7 +69,7 @@ fn a_c_program_is_notified_of_the_processors_of_another_process() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("not a registration (D2)"), "the second deregistering: {stderr}");
+    assert!(stderr.contains("no longer one (D2)"), "the second deregistering: {stderr}");
     assert!(
         stderr.contains("from inside a driver's callback"),
         "registering inside (D3): {stderr}"
@@ -131,9 +80,9 @@ fn a_c_program_is_notified_of_the_processors_of_another_process() {
 #[test]
 fn a3_every_error_status_of_a_c_program_is_a_veto_and_no_other_status() {
     let installed = Installed::new();
-    let program = installed.build("tests/statuses.c");
+    let program = installed.build("tests/c/statuses.c");
     let partition = Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap();
-    let folder = installed.0.path().join("hotadd");
+    let folder = installed.prefix().join("hotadd");
     DirBuilder::new().mode(0o700).create(&folder).unwrap();
     let _service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
     let mut child = installed
@@ -160,9 +109,9 @@ fn a3_every_error_status_of_a_c_program_is_a_veto_and_no_other_status() {
 #[test]
 fn a_c_program_follows_a_partition_by_its_page() {
     let installed = Installed::new();
-    let program = installed.build("tests/page.c");
+    let program = installed.build("tests/c/page.c");
     let partition = Partition::simulated(&Simulated::new(2, 2).unwrap()).unwrap();
-    let folder = installed.0.path().join("hotadd");
+    let folder = installed.prefix().join("hotadd");
     DirBuilder::new().mode(0o700).create(&folder).unwrap();
 
     let none = installed.command(&program).arg("demo").output().unwrap();
@@ -181,4 +130,122 @@ fn a_c_program_follows_a_partition_by_its_page() {
     drop(service);
     assert_eq!(lines.next().as_deref(), Some("ended: the partition has ended"));
     assert!(child.wait().unwrap().success());
+}
+
+/// A partition of 2 active and 3 spare processors, under the name "demo" for programs of this installation.
+fn demo(installed: &Installed) -> (Partition, Service) {
+    let partition = Partition::simulated(&Simulated::new(2, 3).unwrap()).unwrap();
+    let folder = installed.prefix().join("hotadd");
+    DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    let service = Service::listen(&partition, "demo", &folder.join("demo")).unwrap();
+    (partition, service)
+}
+
+#[test]
+fn an_event_loop_follows_and_refuses_processors_of_another_process() {
+    let installed = Installed::new();
+    let program = installed.compile("gcc", &["-std=c99"], "tests/c/remote.c");
+    let (partition, _service) = demo(&installed);
+    let mut command = installed.command(&program);
+    command.args(["demo", "3", "60000"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "registered");
+    partition.add(HardwareId(2)).unwrap();
+    let refused = partition.add(HardwareId(3)).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("remote refused to add processor 3: no room here"),
+        "by name, and in its words (A11): {refused}"
+    );
+    partition.remove(HardwareId(2)).unwrap();
+    let _others = partition
+        .registration("others")
+        .level(1)
+        .without_replay()
+        .register(|_: &hotadd::Notice| Err(hotadd::Veto::from("not with me")))
+        .unwrap();
+    partition.add(HardwareId(4)).unwrap_err();
+    drop(_others);
+    drop(child.stdin.take());
+    let said: Vec<String> = lines.collect();
+    let expected = [
+        "AddStart 2",
+        "AddComplete 2",
+        "AddStart 3",
+        "RemoveStart 2",
+        "RemoveComplete 2",
+        "AddStart 4",
+        "AddFailure 4: the operation failed for an unknown reason",
+        "AddStart 3",
+        "done",
+    ];
+    assert_eq!(said, expected, "only the status of a refusal comes from another process");
+    assert!(child.wait().unwrap().success());
+    assert!(partition.active().active(HardwareId(3)).is_some(), "it added after it had stopped");
+}
+
+#[test]
+fn l3_an_event_loop_that_does_not_dispatch_in_time_is_a_refusal_by_name() {
+    let installed = Installed::new();
+    let program = installed.compile("gcc", &["-std=c99"], "tests/c/remote.c");
+    let (partition, _service) = demo(&installed);
+    let mut command = installed.command(&program);
+    command.args(["demo", "9", "50"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "registered");
+    let refused = partition.add(HardwareId(2)).unwrap_err().to_string();
+    assert!(
+        refused.contains("remote refused")
+            && refused.contains("did not dispatch and answer within 50ms"),
+        "{refused}"
+    );
+    partition.add(HardwareId(2)).expect("it is deregistered, and asked no more");
+    drop(child.stdin.take());
+    assert_eq!(lines.collect::<Vec<_>>(), ["late", "done"]);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_example_of_a_poll_loop_follows_a_partition() {
+    let installed = Installed::new();
+    let program = installed.build("example/poll.c");
+    let (partition, _service) = demo(&installed);
+    let mut command = installed.command(&program);
+    command.arg("demo").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first: Vec<_> = lines.by_ref().take(2).collect();
+    assert_eq!(first, ["cpu0: AddComplete, workers: 1", "cpu1: AddComplete, workers: 2"]);
+    partition.add(HardwareId(3)).unwrap();
+    assert_eq!(lines.next().unwrap(), "cpu3: AddComplete, workers: 3");
+    partition.remove(HardwareId(0)).unwrap();
+    assert_eq!(lines.next().unwrap(), "cpu0: RemoveComplete, workers: 2");
+    drop(child.stdin.take());
+    assert_eq!(lines.next(), None);
+    assert!(child.wait().unwrap().success());
+
+    let none = installed.command(&program).arg("nobody").output().unwrap();
+    assert_eq!(none.status.code(), Some(1));
+    assert!(
+        text(&none.stderr).contains("no partition can be reached at"),
+        "{}",
+        text(&none.stderr)
+    );
+}
+
+#[test]
+fn the_example_in_cpp_counts_on_every_processor() {
+    if !Need::FirstTwo.is_met("the example in C++") {
+        return;
+    }
+    let installed = Installed::new();
+    let program = installed.build("example/counters.cpp");
+    let said = text(&run(&mut installed.command(&program)).stdout);
+    assert!(said.starts_with("cpu0 is here, with index 0\ncpu1 is here, with index 1\n"), "{said}");
+    let workers: u64 = said.lines().filter(|line| line.contains("is here")).count() as u64;
+    assert!(
+        said.ends_with(&format!("{workers} workers counted {}\n", workers * 100_000)),
+        "{said}"
+    );
 }
