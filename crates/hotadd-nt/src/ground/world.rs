@@ -108,12 +108,6 @@ impl World {
     pub(crate) fn breach(&self, rule: Rule, what: impl Into<String>) {
         self.console.breach(&Breach { rule, what: what.into(), place: None });
     }
-
-    /// Whether a world exists.
-    #[must_use]
-    pub fn has_begun() -> bool {
-        WORLD.get().is_some()
-    }
 }
 
 /// The length to which a program's name is cut, so that a number still fits after it.
