@@ -1,6 +1,6 @@
 //! The C library `libhotadd`. `include/hotadd.h` and `include/hotadd_ke.h` are its documentation.
 //!
-//! A pointer to an opaque structure is a handle, and not an address ([`handles`]). So wrong arguments are errors. The exceptions
+//! A pointer to an opaque structure is a handle, and not an address (`handles.rs`). So wrong arguments are errors. The exceptions
 //! are pages and tables, whose readers must not pay for a look-up.
 #![cfg(target_os = "linux")]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]

@@ -30,14 +30,17 @@ const BLOCKS: usize = 1024;
 const THREADS: usize = 4;
 
 /// The free blocks of one CPU. The lock is hardly ever contended: the threads of one CPU run one after the other.
-struct Cache(Mutex<Vec<Box<[u8; BLOCK]>>>);
+struct Cache(Mutex<Vec<Block>>);
+
+/// A block stays where it is.
+struct Block(Box<[u8; BLOCK]>);
 
 impl Cache {
     /// A full cache. Fails if there is no memory for it.
     fn new() -> Result<Self, Veto> {
         let mut free = Vec::new();
         free.try_reserve_exact(BLOCKS)?;
-        free.resize_with(BLOCKS, || Box::new([0; BLOCK]));
+        free.resize_with(BLOCKS, || Block(Box::new([0; BLOCK])));
         Ok(Self(Mutex::new(free)))
     }
 
@@ -45,7 +48,7 @@ impl Cache {
     fn use_block(&self) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut block) = free.pop() {
-            block[0] = block[0].wrapping_add(1);
+            block.0[0] = block.0[0].wrapping_add(1);
             free.push(block);
         }
     }
