@@ -130,7 +130,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = poll)]
     pub(crate) poll: Duration,
 
-    /// Simulated processors instead of real ones: ACTIVE+SPARE[,fail-start=LIST][,delay=MS]
+    /// Simulated processors instead of real ones: ACTIVE+SPARE[,fail-start=LIST][,delay=MS], or, with a topology,
+    /// PACKAGESxCORESxTHREADS[,active=N], of which one is active at first, or the first N
     #[arg(long, value_name = "SPEC")]
     pub(crate) simulate: Option<SimulateSpec>,
 
@@ -414,7 +415,8 @@ Examples:
   hotadd run                                 this machine's processors join one by one, under load
   hotadd run -- make -j8                     start on one processor, gain the others while running
   hotadd run --driver sample:veto=1 --json   one driver refuses processor 1
-  hotadd run --simulate 4+60,fail-start=7    simulated processors; 7 fails to start";
+  hotadd run --simulate 4+60,fail-start=7    simulated processors; 7 fails to start
+  hotadd run --simulate 2x8x2                the processors of a machine with two packages";
 
 fn list(text: &str) -> Result<CpuList, String> {
     let list: CpuList = text.parse().map_err(|error: hotadd::CpuListError| error.to_string())?;

@@ -7,20 +7,23 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hotadd::hardware::{Hardware, Simulated};
-use hotadd::{CpuList, Errno, HardwareId, text};
+use hotadd::{CpuList, Errno, HardwareId, Shape, ShapeError, text};
 
 pub use self::driver::{DriverSpec, ExecSpec, Fault, FileSpec, SampleSpec, What, WhenMissing};
 
 /// The longest delay that a specification may ask for.
 const LONGEST_DELAY_MS: u64 = 600_000;
 
-/// `ACTIVE+SPARE[,fail-start=LIST][,delay=MS]`
+/// `ACTIVE+SPARE[,fail-start=LIST][,delay=MS]`, or `PACKAGESxCORESxTHREADS[,active=N]…`: a machine of this shape, of which the first
+/// processor is active, or the first N.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulateSpec {
     /// How many processors are active at first.
     pub active: u32,
     /// How many can be added.
     pub spare: u32,
+    /// Where the processors are in their machine.
+    pub shape: Option<Shape>,
     /// Processors that fail to start.
     pub fail_start: CpuList,
     /// How long starting one takes.
@@ -28,11 +31,14 @@ pub struct SimulateSpec {
 }
 
 impl SimulateSpec {
-    /// Applies the faults and delays to a simulation of this size.
+    /// Applies the shape, the faults and the delays to a simulation of this size.
     ///
     /// # Errors
     /// A fault names a processor that the simulation does not have.
     pub fn furnish(&self, hardware: &Simulated) -> Result<(), String> {
+        if let Some(shape) = self.shape {
+            hardware.shape(shape);
+        }
         for &id in self.fail_start.ids() {
             let admitted = hardware.admits(id);
             admitted.map_err(|why| format!("fail-start={id}: {}", why.reason))?;
@@ -45,28 +51,53 @@ impl SimulateSpec {
     }
 }
 
+impl SimulateSpec {
+    /// Lets the first `active` processors of a shape be active.
+    fn activate(&mut self, active: u32) -> Result<(), String> {
+        let Some(shape) = self.shape else {
+            return Err("active is for a shape, such as 2x8x2; ACTIVE+SPARE has it already".into());
+        };
+        let all = shape.processors();
+        if !(1..=all).contains(&active) {
+            return Err(format!(
+                "active: {active} is not from 1 to {all}, the processors of {shape}"
+            ));
+        }
+        (self.active, self.spare) = (active, all - active);
+        Ok(())
+    }
+}
+
 impl FromStr for SimulateSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (size, options) = text.split_once(',').unwrap_or((text, ""));
-        let Some((active, spare)) = size.split_once('+') else {
-            return Err(format!("{size:?} is not ACTIVE+SPARE, such as 4+4"));
-        };
         let count = "a number of processors";
-        let mut spec = Self {
-            active: number("ACTIVE", active, count)?,
-            spare: number("SPARE", spare, count)?,
-            fail_start: CpuList::default(),
-            delay: Duration::ZERO,
+        let (active, spare, shape) = match size.split_once('+') {
+            Some((active, spare)) => {
+                (number("ACTIVE", active, count)?, number("SPARE", spare, count)?, None)
+            }
+            None if size.contains('x') => {
+                let shape: Shape = size.parse().map_err(|error: ShapeError| error.to_string())?;
+                (1, shape.processors() - 1, Some(shape))
+            }
+            None => {
+                return Err(format!(
+                    "{size:?} is neither ACTIVE+SPARE, such as 4+4, nor PACKAGESxCORESxTHREADS, such as 2x8x2"
+                ));
+            }
         };
+        let mut spec =
+            Self { active, spare, shape, fail_start: CpuList::default(), delay: Duration::ZERO };
         for (key, value) in options_of(options, &[])? {
             match key {
                 "fail-start" => spec.fail_start = list(key, &value)?,
                 "delay" => spec.delay = delay(&value)?,
+                "active" => spec.activate(number(key, &value, count)?)?,
                 _ => {
                     return Err(format!(
-                        "there is no option {key:?}; the options are fail-start and delay"
+                        "there is no option {key:?}; the options are fail-start, delay and, for a shape, active"
                     ));
                 }
             }
@@ -165,13 +196,34 @@ mod tests {
     }
 
     #[test]
+    fn a_simulation_may_have_the_shape_of_a_machine() {
+        let spec: SimulateSpec = "2x8x2,fail-start=7".parse().unwrap();
+        assert_eq!((spec.active, spec.spare), (1, 31), "one processor is active at first");
+        let spec: SimulateSpec = "2x8x2,active=16".parse().unwrap();
+        assert_eq!((spec.active, spec.spare), (16, 16));
+        let hardware = Simulated::new(spec.active, spec.spare).unwrap();
+        spec.furnish(&hardware).unwrap();
+        let topology = hardware.topology(HardwareId(31));
+        assert_eq!((topology.package, topology.core, topology.node), (Some(1), Some(7), Some(1)));
+    }
+
+    #[test]
     fn a_malformed_simulation_is_reported_in_a_sentence() {
         let simulate = |text: &str| text.parse::<SimulateSpec>().unwrap_err();
-        assert_eq!(simulate("4"), "\"4\" is not ACTIVE+SPARE, such as 4+4");
+        let neither =
+            "\"4\" is neither ACTIVE+SPARE, such as 4+4, nor PACKAGESxCORESxTHREADS, such as 2x8x2";
+        assert_eq!(simulate("4"), neither);
+        assert_eq!(simulate("2x8"), "\"2x8\" is not PACKAGESxCORESxTHREADS, such as 2x8x2");
+        assert_eq!(
+            simulate("2x2x2,active=9"),
+            "active: 9 is not from 1 to 8, the processors of 2x2x2"
+        );
+        assert!(simulate("2x2x2,active=0").contains("is not from 1 to 8"));
+        assert!(simulate("4+4,active=2").contains("active is for a shape"));
         assert_eq!(simulate("4+x"), "SPARE: \"x\" is not a number of processors");
         assert_eq!(
             simulate("4+4,fial=1"),
-            "there is no option \"fial\"; the options are fail-start and delay"
+            "there is no option \"fial\"; the options are fail-start, delay and, for a shape, active"
         );
     }
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hotadd::{Driver, Error, EventKind, HardwareId, Notice, Partition, Removal, Status, Veto};
+use hotadd::{
+    Driver, Error, EventKind, HardwareId, Notice, Partition, Removal, State, Status, Veto,
+};
 use hotadd_service::{Log, Service};
 
 use common::endless::Endless;
@@ -132,6 +134,41 @@ fn d1_a_driver_is_dropped_when_its_registration_was_and_is_not_called_again() {
     served.partition.add(HardwareId(3)).unwrap();
     assert!(heard.take().starts_with("d AddStart 2"));
     until(|| there.count() == 4);
+}
+
+#[test]
+fn a5_the_number_of_threads_follows_a_partition_in_another_process() {
+    let served = Served::new(2, 2);
+    let there = connect(&served);
+    let number = Arc::new(there.parallelism());
+    assert_eq!(number.get().get(), 2);
+    let (to, told) = channel();
+    number.on_change(move |limits| drop(to.send(limits.number.get()))).detach();
+    served.partition.add(HardwareId(2)).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(3), "although no driver of this process is asked");
+
+    let (to, heard) = channel();
+    let asks = Arc::clone(&number);
+    let driver = move |notice: &Notice| {
+        let _ = to.send((notice.processor().id.0, notice.state(), asks.get().get()));
+        Ok(())
+    };
+    let registration = there.registration("pool").without_replay().register(driver).unwrap();
+    served.partition.add(HardwareId(3)).unwrap();
+    let heard = || heard.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(heard(), (3, State::AddStart, 3));
+    assert_eq!(heard(), (3, State::AddComplete, 4), "it counts in its AddComplete");
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(4));
+    served.partition.remove(HardwareId(3)).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(3));
+    drop(registration);
+}
+
+#[test]
+fn the_shape_of_simulated_processors_in_another_process_is_not_known() {
+    let served = Served::new(1, 0);
+    let topology = connect(&served).topology(HardwareId(0));
+    assert_eq!(topology, hotadd::Topology::default(), "this machine's processor 0 is another one");
 }
 
 #[test]
