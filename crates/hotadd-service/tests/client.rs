@@ -143,7 +143,9 @@ fn a5_the_number_of_threads_follows_a_partition_in_another_process() {
     let number = Arc::new(there.parallelism());
     assert_eq!(number.get().get(), 2);
     let (to, told) = channel();
-    number.on_change(move |limits| drop(to.send(limits.number.get()))).detach();
+    let on_change =
+        number.on_change(move |limits| to.send(limits.number.get()).unwrap_or_default());
+    on_change.detach();
     served.partition.add(HardwareId(2)).unwrap();
     assert_eq!(told.recv_timeout(PATIENCE), Ok(3), "although no driver of this process is asked");
 

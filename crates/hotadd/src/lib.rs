@@ -71,11 +71,11 @@ mod sample;
 mod sync;
 mod telling;
 pub mod text;
-mod topology;
 #[cfg(not(hotadd_loom))]
 mod thread_name;
 #[cfg(all(feature = "tokio", not(hotadd_loom)))]
 pub mod tokio;
+mod topology;
 mod unheard;
 mod weak;
 #[cfg(not(hotadd_loom))]

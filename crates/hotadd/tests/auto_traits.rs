@@ -3,9 +3,9 @@
 
 use hotadd::hardware::{Affinity, Cpuset, Hotplug, Mask, Nudge, Simulated, Watching};
 use hotadd::{
-    ActiveSet, ActiveSetGuard, Adder, Batch, Change, Counter, CpuList, Error, Event, Missing, Notice,
-    Observation, Partition, PartyInfo, PerProcessor, Registration, Rehearsal, RequiredParty, Sample,
-    Veto, Workers, WorkersBuilder, WorkersReport,
+    ActiveSet, ActiveSetGuard, Adder, Batch, Change, Counter, CpuList, Error, Event, Missing,
+    Notice, Observation, Partition, PartyInfo, PerProcessor, Registration, Rehearsal,
+    RequiredParty, Sample, Veto, Workers, WorkersBuilder, WorkersReport,
 };
 
 /// Compiles only if all types have the traits.

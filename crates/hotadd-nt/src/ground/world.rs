@@ -109,6 +109,11 @@ impl World {
     pub(crate) fn console(&'static self) -> Undisturbed<dyn Console> {
         Undisturbed::new(&*self.console)
     }
+
+    /// Reports that a driver broke a rule, without a place in it.
+    pub(crate) fn breach(&'static self, rule: Rule, what: impl Into<String>) {
+        self.console().breach(&Breach { rule, what: what.into(), place: None });
+    }
 }
 
 /// The length to which a program's name is cut, so that a number still fits after it.
