@@ -86,10 +86,9 @@ fn is_test_or_bench(command: &str) -> bool {
 
 /// Whether a command runs an example of `hotadd` that a test of that crate runs too.
 fn is_tested_example(command: &str) -> bool {
-    let Some(rest) = command.strip_prefix("cargo run --release -p hotadd --features ") else {
-        return false;
-    };
-    let Some((_, name)) = rest.split_once(" --example ") else { return false };
+    let Some(rest) = command.strip_prefix("cargo run --release -p hotadd ") else { return false };
+    let Some((_, name)) = rest.split_once("--example ") else { return false };
+    let name = name.split(' ').next().unwrap_or_default();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hotadd/tests");
     let tests = fs::read_dir(tests).unwrap().flatten();
     let mut sources = tests.filter_map(|test| fs::read_to_string(test.path()).ok());
