@@ -7,7 +7,6 @@
 
 mod callee;
 mod cause;
-mod cpu;
 mod dispatch;
 mod failure;
 mod forked;

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use hotadd::hardware::Simulated;
 use hotadd::{HardwareId, Partition, ProcessorIndex};
+use hotadd_percpu::cpu;
 
 use crate::cause::Cause;
 use crate::dispatch::request;
 use crate::failure::{Failure, text, told, value_or};
 use crate::handles::Table;
-use crate::{cpu, forked, program};
+use crate::{forked, program};
 
 /// The partition as C sees it. There is no such structure: a pointer to one is a handle.
 #[derive(Debug)]

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use hotadd::{Driver, Notice, Processor, Registration, Removal, State, Status, Veto};
+use hotadd_percpu::cpu;
 
 use crate::callee::{Data, Inside, entered, inside};
 use crate::dispatch::{deregister, request};
 use crate::failure::{Failure, text, told, value_or};
+use crate::forked;
 use crate::notice::{self, CNotice};
 use crate::partition::{CPartition, PARTITIONS};
-use crate::{cpu, forked};
 
 /// Makes a block out of zeros. The index is `u32::MAX` and the notice NULL for the spare block.
 type Init = unsafe extern "C" fn(*mut c_void, u32, *mut CNotice, *mut c_void) -> i32;
