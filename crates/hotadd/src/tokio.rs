@@ -8,8 +8,8 @@
 //!
 //! # What to do
 //! Build the runtime with as many workers as the partition can ever have, and limit the work by a [`Budget`]. A worker that has
-//! nothing to do sleeps, and costs the memory of a thread. A budget is a semaphore: it has permits for each active processor, and a
-//! task waits for a permit before it computes.
+//! nothing to do sleeps, and costs the memory of a thread. A budget is a semaphore: it has permits for each processor that the tasks
+//! can use, as [`Parallelism`] counts them, and a task waits for a permit before it computes.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -60,21 +60,23 @@ use std::sync::{Arc, Mutex};
 use ::tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Error;
+use crate::parallelism::Parallelism;
 use crate::partition::Partition;
 use crate::registration::Registration;
-use crate::resize::{self, Resize};
+use crate::resize::{self, Following, Resize};
 use crate::sync::lock;
 
-/// A semaphore with a number of permits for each active processor.
+/// A semaphore with a number of permits for each thread that a [`Parallelism`] counts: for each active processor, as far as the
+/// affinity mask and the CPU quota of the cgroup allow. The mask is that of the thread that makes the budget.
 ///
-/// The budget is a driver of the partition, and agrees to every processor: permits cost nothing. In AddComplete it gets more permits,
-/// and waiting tasks go on. In RemoveComplete it gets fewer. No permit that is held is revoked: if too few are free, the next ones
-/// that are returned are withdrawn.
+/// The budget is a driver of the partition, and agrees to every processor: permits cost nothing. In AddComplete it has more permits,
+/// and waiting tasks go on. In RemoveComplete it has fewer. A change of the quota or the mask changes the number at any time. No
+/// permit that is held is revoked: if too few are free, the next ones that are returned are withdrawn.
 ///
 /// Tasks get permits in the order in which they asked. All methods may be called from any thread, also inside callbacks.
 pub struct Budget {
     core: Arc<Core>,
-    registration: Registration,
+    following: Following,
 }
 
 /// Work may be done while this is held. Dropping it returns the permit.
@@ -99,7 +101,8 @@ struct Account {
 }
 
 impl Budget {
-    /// Makes a budget with `per_processor` permits for each active processor, at least 1. `name` names the party.
+    /// Makes a budget with `per_processor` permits, at least 1, for each thread that the partition's [`Parallelism`] counts. `name`
+    /// names the party.
     ///
     /// # Errors
     /// As [`Partition::register`].
@@ -117,12 +120,20 @@ impl Budget {
         per_processor: usize,
         limit: usize,
     ) -> Result<Self, Error> {
-        let semaphore = Arc::new(Semaphore::new(0));
-        let core = Arc::new(Core { semaphore, account: Mutex::default() });
-        let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
-        let permits =
-            Permits { core: Arc::clone(&core), per_processor: per_processor.max(1), limit };
-        Ok(Self { registration: resize::follow(partition, name, permits)?, core })
+        let permits = Permits::new(per_processor, limit);
+        Self::of(partition, name, partition.parallelism(), permits)
+    }
+
+    /// A budget that follows this number.
+    pub(crate) fn of(
+        partition: &Partition,
+        name: &str,
+        parallelism: Parallelism,
+        permits: Permits,
+    ) -> Result<Self, Error> {
+        let core = Arc::clone(&permits.core);
+        let following = resize::follow(partition, name, parallelism, Arc::new(permits))?;
+        Ok(Self { core, following })
     }
 
     /// Waits for a permit.
@@ -142,7 +153,7 @@ impl Budget {
         Some(Permit { core: Arc::clone(&self.core), permit: Some(permit) })
     }
 
-    /// The number of permits that the budget has now. More may be held for a while after a processor has left.
+    /// The number of permits that the budget has now. More may be held for a while after it has shrunk.
     #[must_use]
     pub fn size(&self) -> usize {
         lock(&self.core.account).size
@@ -156,13 +167,19 @@ impl Budget {
 
     /// The registration of the budget's driver.
     pub const fn registration(&self) -> &Registration {
-        &self.registration
+        self.following.registration()
+    }
+
+    /// The number that the budget follows, and which part of it decides.
+    pub fn parallelism(&self) -> &Parallelism {
+        self.following.parallelism()
     }
 }
 
 impl Core {
-    fn resize(&self, size: usize) {
+    fn resize(&self, size: impl Fn() -> usize) {
         let mut account = lock(&self.account);
+        let size = size();
         let (grown, shrunk) =
             (size.saturating_sub(account.size), account.size.saturating_sub(size));
         account.size = size;
@@ -218,14 +235,26 @@ impl fmt::Debug for Permit {
 }
 
 /// The permits, as the driver sees them.
-struct Permits {
+pub(crate) struct Permits {
     core: Arc<Core>,
     per_processor: usize,
     limit: usize,
 }
 
+impl Permits {
+    /// At least one for each processor, and at most `limit` in total, at least 1.
+    pub(crate) fn new(per_processor: usize, limit: usize) -> Self {
+        let semaphore = Arc::new(Semaphore::new(0));
+        Self {
+            core: Arc::new(Core { semaphore, account: Mutex::default() }),
+            per_processor: per_processor.max(1),
+            limit: limit.clamp(1, Semaphore::MAX_PERMITS),
+        }
+    }
+}
+
 impl Resize for Permits {
-    fn resize(&mut self, size: usize) {
-        self.core.resize(size.saturating_mul(self.per_processor).min(self.limit));
+    fn resize(&self, size: &dyn Fn() -> usize) {
+        self.core.resize(|| size().saturating_mul(self.per_processor).min(self.limit));
     }
 }

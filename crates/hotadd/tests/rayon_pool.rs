@@ -212,6 +212,12 @@ fn masks() {
     workers.submit(move || sender.send(adds.add(second)).unwrap()).unwrap();
     added.recv_timeout(LONG).unwrap().unwrap();
     right(2, &both);
+    let (of, (sender, made)) = (partition.clone(), channel());
+    let make = move || sender.send(Pool::new(&of, "narrow")).unwrap();
+    let pinned = partition.active().iter().find(|one| one.id == first).unwrap().index;
+    workers.submit_to(pinned, make).unwrap();
+    let narrow = made.recv_timeout(LONG).unwrap().unwrap();
+    assert_eq!(narrow.size(), 1, "made by a pinned thread: {:?}", narrow.parallelism());
     println!("all masks are right");
 }
 

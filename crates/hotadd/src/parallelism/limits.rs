@@ -82,7 +82,7 @@ impl Quota {
 
 impl Limits {
     /// The parts together. The number has changed `epoch` times.
-    pub(super) fn of(
+    pub(crate) fn of(
         (set, set_epoch): (u32, Epoch),
         mask: Option<u32>,
         quota: Option<Quota>,

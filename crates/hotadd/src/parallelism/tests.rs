@@ -1,10 +1,13 @@
 //! Tests of the number of threads, with folders in place of `/proc` and `/sys`.
 
 mod changing;
+#[cfg(any(feature = "rayon", feature = "tokio"))]
+mod followed;
 mod quotas;
 mod real;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -35,6 +38,12 @@ impl Root {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
+    }
+
+    /// Writes another quota into a file. The kernel's files never have half of one, so this file is not emptied first.
+    fn change(&self, path: &str, quota: &str) {
+        let mut file = fs::OpenOptions::new().write(true).open(self.0.path().join(path)).unwrap();
+        file.write_all(format!("{quota:40}").as_bytes()).unwrap();
     }
 
     /// Makes a cgroup: it has a list of its processes.

@@ -1,7 +1,8 @@
 //! A [rayon] pool that follows the partition. Needs the feature `rayon`.
 //!
 //! A rayon pool has the number of threads with which it was built, for ever. So [`Pool`] builds another one when a processor joins or
-//! leaves, and gives it all new work. Work that has begun stays in the former pool, whose threads end after it.
+//! leaves, or when the CPU quota changes, and gives it all new work. Work that has begun stays in the former pool, whose threads end
+//! after it.
 //!
 //! rayon's global pool, in which parallel iterators run outside of [`Pool::install`], cannot be replaced. It stays as large as it
 //! was at its first use.
@@ -11,6 +12,7 @@
 mod maker;
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use ::rayon::{ThreadPool, ThreadPoolBuilder};
@@ -18,22 +20,28 @@ use arc_swap::ArcSwap;
 use hotadd_core::{Status, Veto};
 
 use crate::error::Error;
+use crate::parallelism::Parallelism;
 use crate::partition::Partition;
 use crate::registration::Registration;
-use crate::resize::{self, Resize};
+use crate::resize::{self, Following, Resize};
 use crate::sync::lock;
 
 use self::maker::Maker;
 
-/// A rayon pool with one thread for each active processor.
+/// A rayon pool with as many threads as a [`Parallelism`] says: one for each active processor, as far as the affinity mask and the
+/// CPU quota of the cgroup allow.
 ///
 /// The pool is a driver of the partition:
-/// - **AddStart** builds a pool with one more thread. If the system cannot create the threads, the processor is refused (A3): this
-///   is the only moment at which the pool can still say that it will not be able to use the processor. In AddFailure the new pool
-///   is dropped.
-/// - **AddComplete** gives new work to the new pool. The former one finishes its work, and its threads end.
-/// - **RemoveComplete** builds a smaller pool. If that fails, the pool keeps its size, which costs time but loses nothing;
-///   [`last_error`](Self::last_error) says so.
+/// - **AddStart** builds the pool for the number with the new processor, unless a quota or a mask keeps the number as it is. If the
+///   system cannot create the threads, the processor is refused (A3): this is the only moment at which the pool can still say that
+///   it will not be able to use the processor. In AddFailure the new pool is dropped.
+/// - **AddComplete**: new work goes to the new pool. The former one finishes its work, and its threads end.
+/// - **RemoveComplete**: the pool is smaller.
+///
+/// A change of the quota or the mask asks no party. The thread that notices it, `hotadd-watch`, replaces the pool.
+///
+/// If a pool cannot be built after a removal or a change of the quota, the present one stays. That costs time, but no work is lost,
+/// and [`last_error`](Self::last_error) gives the reason.
 ///
 /// During a change both pools have threads. Work that never ends keeps a former pool for ever, with its number of threads. So divide
 /// long work into parts: each [`install`](Self::install) uses the pool of its moment.
@@ -41,7 +49,9 @@ use self::maker::Maker;
 /// # Which processors the threads use
 /// The threads are not pinned. They inherit the affinity mask of the thread that made the `Pool`, as it is when a pool is built. A
 /// thread that may run on the whole set follows the partition (H3), and so do the threads of all later pools, whichever thread
-/// adds the processor. A `Pool` that is made by a thread with a smaller mask of its own, such as a worker, stays within that mask.
+/// adds the processor. A `Pool` that is made by a thread with a smaller mask of its own, such as a worker, stays within that mask,
+/// and has no more threads than the mask has processors.
+/// If the set shrinks to that mask, the threads follow the set from then on: nothing distinguishes them from those that do.
 ///
 /// ```
 /// use hotadd::hardware::Simulated;
@@ -60,18 +70,13 @@ use self::maker::Maker;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Pool {
-    shared: Arc<Shared>,
-    registration: Registration,
-}
-
-struct Shared {
-    pool: ArcSwap<ThreadPool>,
-    last_error: Mutex<Option<String>>,
+    pools: Arc<Pools>,
+    following: Following,
 }
 
 impl Pool {
-    /// Builds a pool with one thread for each active processor. `name` names the party and the threads: `NAME/0`, `NAME/1` and so
-    /// on, shortened to 15 bytes.
+    /// Builds a pool with as many threads as the partition's [`Parallelism`] says. `name` names the party and the threads: `NAME/0`,
+    /// `NAME/1` and so on, shortened to 15 bytes.
     ///
     /// # Errors
     /// As [`Partition::register`]. [`Error::NoThread`] if the threads cannot be created.
@@ -82,7 +87,7 @@ impl Pool {
     /// Like [`new`](Self::new), but each pool is built with the options that `options` returns, such as the size of stacks and
     /// handlers of panics. The pool sets the number and the names of the threads.
     ///
-    /// `options` is called on a thread of the pool's own. It must not call the partition: it is called while a transaction waits.
+    /// `options` is called on a thread of the pool's own. It must not call the partition: a transaction may wait for it.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -91,12 +96,27 @@ impl Pool {
         name: &str,
         options: impl FnMut() -> ThreadPoolBuilder + Send + 'static,
     ) -> Result<Self, Error> {
-        let maker = Maker::new(name, options).map_err(|e| Error::no_thread("a pool", &e))?;
-        let pool =
-            maker.make(resize::size(partition)).map_err(|e| Error::no_thread("a pool", &e))?;
-        let shared = Arc::new(Shared { pool: ArcSwap::new(pool), last_error: Mutex::new(None) });
-        let pools = Pools { shared: Arc::clone(&shared), maker, prepared: None };
-        Ok(Self { registration: resize::follow(partition, name, pools)?, shared })
+        let number = partition.clone();
+        Self::of(partition, name, move || number.parallelism(), options)
+    }
+
+    /// A pool that follows the number that `parallelism` returns. It is called on the thread that builds the pools.
+    pub(crate) fn of(
+        partition: &Partition,
+        name: &str,
+        parallelism: impl FnOnce() -> Parallelism + Send + 'static,
+        options: impl FnMut() -> ThreadPoolBuilder + Send + 'static,
+    ) -> Result<Self, Error> {
+        let no_thread = |e: io::Error| Error::no_thread("a pool", &e);
+        let (maker, parallelism) = Maker::new(name, parallelism, options).map_err(no_thread)?;
+        let pool = maker.make(parallelism.get().get()).map_err(no_thread)?;
+        let pools = Arc::new(Pools {
+            present: ArcSwap::new(pool),
+            last_error: Mutex::default(),
+            making: Mutex::new(Making { maker, prepared: None }),
+        });
+        let following = resize::follow(partition, name, parallelism, Arc::clone(&pools))?;
+        Ok(Self { pools, following })
     }
 
     /// Runs `work` in the present pool and waits for its result. Parallel iterators, `join` and `scope` inside it use that pool.
@@ -121,24 +141,29 @@ impl Pool {
     /// uses it does not use the processors that have joined since.
     #[must_use]
     pub fn current(&self) -> Arc<ThreadPool> {
-        self.shared.pool.load_full()
+        self.pools.present.load_full()
     }
 
     /// The number of threads of the present pool.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.shared.pool.load().current_num_threads()
+        self.pools.size()
     }
 
-    /// Why the pool does not have the size of the set, if the last change of size failed. Cleared by a change that succeeds.
+    /// Why the pool does not have the number of threads that [`parallelism`](Self::parallelism) says, if the last change of size failed. Cleared by a change that succeeds.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
-        lock(&self.shared.last_error).clone()
+        lock(&self.pools.last_error).clone()
     }
 
     /// The registration of the pool's driver.
     pub const fn registration(&self) -> &Registration {
-        &self.registration
+        self.following.registration()
+    }
+
+    /// The number that the pool follows, and which part of it decides.
+    pub fn parallelism(&self) -> &Parallelism {
+        self.following.parallelism()
     }
 }
 
@@ -151,59 +176,77 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// The pools, as the driver sees them.
+/// The present pool, and those that are being made.
 struct Pools {
-    shared: Arc<Shared>,
+    present: ArcSwap<ThreadPool>,
+    last_error: Mutex<Option<String>>,
+    /// Locked while the present pool is replaced.
+    making: Mutex<Making>,
+}
+
+struct Making {
     maker: Maker,
     /// Built in AddStart.
     prepared: Option<Arc<ThreadPool>>,
 }
 
 impl Pools {
+    fn size(&self) -> usize {
+        self.present.load().current_num_threads()
+    }
+}
+
+impl Making {
     fn take_prepared(&mut self, size: usize) -> Option<Arc<ThreadPool>> {
         self.prepared.take_if(|pool| pool.current_num_threads() == size)
     }
 }
 
 impl Resize for Pools {
-    fn prepare(&mut self, size: usize) -> Result<(), Veto> {
-        if self.prepared.as_ref().is_some_and(|pool| pool.current_num_threads() == size) {
+    fn prepare(&self, size: usize) -> Result<(), Veto> {
+        let mut making = lock(&self.making);
+        if making.prepared.as_ref().is_some_and(|pool| pool.current_num_threads() == size) {
             return Ok(());
         }
         // Before the next one is built, so that there are never more than two.
-        self.prepared = None;
-        let pool = self.maker.make(size).map_err(|error| {
+        making.prepared = None;
+        if self.size() == size {
+            return Ok(());
+        }
+        let pool = making.maker.make(size).map_err(|error| {
             let reason = format!("a pool of {size} threads could not be built: {error}");
             let status = error.raw_os_error().map_or(Status::INSUFFICIENT_RESOURCES, |errno| {
                 Status::from_errno(hotadd_core::Errno::from_raw(errno))
             });
             Veto::new(status, reason)
         })?;
-        self.prepared = Some(pool);
+        making.prepared = Some(pool);
+        drop(making);
         Ok(())
     }
 
-    fn cancel(&mut self) {
-        self.prepared = None;
+    fn cancel(&self) {
+        lock(&self.making).prepared = None;
     }
 
-    fn resize(&mut self, size: usize) {
-        let present = self.shared.pool.load().current_num_threads();
-        let made = match self.take_prepared(size) {
+    fn resize(&self, size: &dyn Fn() -> usize) {
+        let mut making = lock(&self.making);
+        let (size, present) = (size(), self.size());
+        let made = match making.take_prepared(size) {
             Some(pool) => Ok(Some(pool)),
             None if present == size => Ok(None),
-            None => self.maker.make(size).map(Some),
+            None => making.maker.make(size).map(Some),
         };
         let error = match made {
             Ok(pool) => {
                 // The former pool is dropped here, or by the last caller that uses it. Neither waits for its threads.
-                pool.into_iter().for_each(|pool| self.shared.pool.store(pool));
+                pool.into_iter().for_each(|pool| self.present.store(pool));
                 None
             }
             Err(error) => Some(format!(
                 "a pool of {size} threads could not be built, and the one of {present} threads stays: {error}"
             )),
         };
-        *lock(&self.shared.last_error) = error;
+        *lock(&self.last_error) = error;
     }
 }

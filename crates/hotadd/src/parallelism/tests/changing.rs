@@ -15,9 +15,9 @@ use crate::parallelism::{LimitKind, Limits, Parallelism};
 use crate::{Observation, Partition};
 
 /// Long enough for any machine. Nothing is said about how long it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn simulated(active: u32, spare: u32) -> (Arc<Simulated>, Partition) {
+pub(super) fn simulated(active: u32, spare: u32) -> (Arc<Simulated>, Partition) {
     let hardware = Simulated::new(active, spare).unwrap();
     let partition = Partition::simulated(&hardware).unwrap();
     (hardware, partition)
@@ -120,7 +120,7 @@ fn a_change_of_the_quota_is_told_without_being_asked_for() {
     let parallelism = confined(8, &root);
     assert_eq!(parallelism.get().get(), 3);
     let (_observation, told) = told(&parallelism);
-    root.file("cg/app/cpu.max", "650000 100000");
+    root.change("cg/app/cpu.max", "650000 100000");
     assert_eq!(told.recv_timeout(PATIENCE).unwrap().number.get(), 6);
     assert_eq!((parallelism.get().get(), parallelism.epoch()), (6, 1));
     root.group("cg/other");
@@ -128,7 +128,7 @@ fn a_change_of_the_quota_is_told_without_being_asked_for() {
     root.file("proc/self/cgroup", "0::/other\n");
     let moved = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(moved.number.get(), 2, "the process has moved to another cgroup");
-    root.file("cg/other/cpu.max", "500000 100000");
+    root.change("cg/other/cpu.max", "500000 100000");
     assert_eq!(told.recv_timeout(PATIENCE).unwrap().number.get(), 5, "whose quota is watched now");
 }
 
