@@ -2,8 +2,8 @@
 //! counting threads from one processor to the next all the time, also in the middle of an addition.
 //!
 //! It reads commands from a pipe, one a line: `add N` and `remove N` change the partition, `report` prints what was counted, `end`
-//! stops all threads and prints the final counts. After each command it prints a line that begins with `done K.`, where K is the number of the
-//! command.
+//! stops all threads and prints the final counts. After each command it prints a line that begins with `done K.`, where K is the
+//! number of the command.
 
 use std::error::Error;
 use std::fs::OpenOptions;
@@ -20,7 +20,7 @@ use crate::jobs::Jobs;
 use crate::mover::{Avoiding, Moves};
 
 /// The number of threads that count.
-const COUNTING: usize = 4;
+const COUNTING: usize = 3;
 
 /// How many additions a thread makes before it looks whether it shall end.
 const BATCH: u64 = 200;
@@ -143,14 +143,15 @@ pub(crate) fn run(orders: &str, over: &str) -> Result<(), Box<dyn Error>> {
         place(notice.processor(), notice.state());
         Ok(())
     })?;
-    let (moves, threads, mover) = begin(&partition, &counts)?;
+    let Threads { moves, counting, mover } = begin(&partition, &counts)?;
     // Over the machine, the kernel itself moves threads away from a processor that it stops, also in the middle of an addition.
     let avoiding = (over == "process").then(|| partition.register("moves", Avoiding(moves)));
     let avoiding = avoiding.transpose()?;
 
     // Opened for writing too, so that reading does not end when a writer closes the pipe.
     let orders = BufReader::new(OpenOptions::new().read(true).write(true).open(orders)?);
-    println!("up: {} active: {}", std::process::id(), busy::set(&partition));
+    let source = hotadd_percpu::cpu::source();
+    println!("up: {} active: {} source: {source:?}", std::process::id(), busy::set(&partition));
     for (nth, line) in orders.lines().enumerate() {
         let line = line?;
         let change = match line.split_once(' ').unwrap_or((&line, "")) {
@@ -176,7 +177,7 @@ pub(crate) fn run(orders: &str, over: &str) -> Result<(), Box<dyn Error>> {
     counts.stop.store(true, Ordering::Relaxed);
     let moves = mover.join().map_err(|_| "the mover panicked")?;
     let mut counted = 0;
-    for thread in threads {
+    for thread in counting {
         counted += thread.join().map_err(|_| "a counting thread panicked")?;
     }
     let (said, by_jobs) = jobs.end()?;
@@ -185,13 +186,17 @@ pub(crate) fn run(orders: &str, over: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Starts the threads that count, and the one that moves them, which returns how often it did.
-fn begin(
-    partition: &Partition,
-    counts: &Arc<Counts>,
-) -> Result<(Arc<Moves>, Vec<JoinHandle<u64>>, JoinHandle<u64>), Box<dyn Error>> {
+/// The threads that count, and the one that moves them. They return how often they did.
+struct Threads {
+    moves: Arc<Moves>,
+    counting: Vec<JoinHandle<u64>>,
+    mover: JoinHandle<u64>,
+}
+
+/// Starts the threads.
+fn begin(partition: &Partition, counts: &Arc<Counts>) -> Result<Threads, Box<dyn Error>> {
     let (sender, ids) = mpsc::channel();
-    let mut threads = Vec::new();
+    let mut counting = Vec::new();
     for _ in 0..COUNTING {
         let (counts, sender) = (Arc::clone(counts), sender.clone());
         let count = move || {
@@ -199,7 +204,7 @@ fn begin(
             drop(sender);
             counts.count()
         };
-        threads.push(thread::Builder::new().name("count".into()).spawn(count)?);
+        counting.push(thread::Builder::new().name("count".into()).spawn(count)?);
     }
     drop(sender);
     let ids: Vec<_> = ids.into_iter().map(|id| id.as_raw_nonzero().get()).collect();
@@ -210,5 +215,5 @@ fn begin(
         move || moves.run(&partition, &counts, &ids)
     };
     let mover = thread::Builder::new().name("move".into()).spawn(mover)?;
-    Ok((moves, threads, mover))
+    Ok(Threads { moves, counting, mover })
 }
