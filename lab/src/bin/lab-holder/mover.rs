@@ -1,5 +1,5 @@
-//! The thread that moves the counting threads from one processor to the next, and the driver that keeps them off a processor that is
-//! about to leave: with a mask of its own, a thread would stay on it, and the removal would fail (EBUSY).
+//! The thread that moves the counting threads from one processor to the next, and the driver that keeps them off a processor that
+//! is about to leave: with a mask of its own, a thread would stay on it, and the removal would fail (EBUSY).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
