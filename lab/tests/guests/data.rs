@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lab::{Guest, Kernel, Lab};
 
-use crate::common::holder::{ids, with_holder};
+use crate::common::holder::{ids, masks, with_holder};
 use crate::common::{cpu, lab, text};
 
 /// Longer than any step takes in an emulated machine, even with all processors busy.
@@ -80,6 +80,16 @@ fn counts_and_jobs_survive_processors_that_others_switch() {
     program.works_on(3);
     guest.write(&cpu("cpu3/online"), "0").unwrap();
     program.until("3 vanished @");
+    // A thread whose mask had only this processor gets a mask of all from the kernel, which is put back at the next look (H3).
+    let began = Instant::now();
+    let inside = |mask: &String| ids(mask).is_subset(&ids("0-1"));
+    while !masks(&guest, program.pid).values().all(inside) {
+        assert!(began.elapsed() < LIMIT, "masks are put back: {:?}", masks(&guest, program.pid));
+    }
+    println!(
+        "all masks were inside of the set {} ms after that was said",
+        began.elapsed().as_millis()
+    );
     joins += 1;
     let said = program.end(joins, joins);
 
