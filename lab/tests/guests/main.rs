@@ -6,6 +6,7 @@ mod conformance;
 mod cpus;
 mod cpuset;
 mod daemon;
+mod data;
 mod debian;
 mod failing;
 mod groups;

@@ -5,10 +5,15 @@
 //! have counted since the last report, `refuse N` and `agree` change the driver's answer, `end` ends the program. The first
 //! thread sets its own mask to PIN. `lab-holder widen PID LIST` and `lab-holder set TID LIST` act as another program: they set
 //! the masks of all threads of a process, or of one thread. `lab-holder look TIMES PID...` prints where processes run.
+//!
+//! `lab-holder data ORDERS machine|process` is another program: it keeps data and workers for each processor (`data.rs`).
 
 mod busy;
+mod data;
+mod jobs;
 mod look;
 mod masks;
+mod mover;
 mod tally;
 
 use std::error::Error;
@@ -35,6 +40,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         ["widen", process, list] => masks::set_all(process.parse()?, &list.parse()?),
         ["set", thread, list] => masks::set_one(Some(thread.parse()?), &list.parse()?),
         ["look", times, ref processes @ ..] => look::look(times.parse()?, processes),
+        ["data", orders, over] => data::run(orders, over),
         [orders] => hold(orders, 6, None),
         [orders, threads] => hold(orders, threads.parse()?, None),
         [orders, threads, pin] => hold(orders, threads.parse()?, Some(pin)),
