@@ -86,7 +86,10 @@ fn an_impossible_simulation_is_refused() {
     assert!(complaint(&["run", "--simulate", "0+4"]).contains("at least one active processor"));
     assert!(complaint(&["run", "--simulate", "1+2999"]).contains("3000 processors are too many"));
     assert!(complaint(&["run", "--simulate", "4294967295+4294967295"]).contains("too many"));
-    assert!(complaint(&["run", "--simulate", "4"]).contains("is not ACTIVE+SPARE"));
+    let neither = complaint(&["run", "--simulate", "4"]);
+    assert!(neither.contains("neither ACTIVE+SPARE, such as 4+4, nor PACKAGESxCORESxTHREADS"));
+    assert!(complaint(&["run", "--simulate", "2x0x2"]).contains("at least one package, one core"));
+    assert!(complaint(&["run", "--simulate", "9x99x99"]).contains("more than 2048 processors"));
     assert!(complaint(&["run", "--simulate", "1+1,fail-start=9"]).contains("fail-start=9"));
     assert!(
         complaint(&["run", "--simulate", "1+1", "--start", "5"])
