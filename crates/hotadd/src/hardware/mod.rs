@@ -35,7 +35,6 @@ pub use cpuset::{Cpuset, CpusetError, CpusetKind, CpusetOptions, Door};
 pub(crate) use holding::Pinning;
 #[cfg(not(hotadd_loom))]
 pub use hotplug::{Hotplug, HotplugError, HotplugOptions, Intruders};
-#[cfg(not(hotadd_loom))]
 pub use simulated::Simulated;
 #[cfg(not(hotadd_loom))]
 pub use watching::Watching;
