@@ -463,7 +463,7 @@ mod tests {
             ),
             (
                 "[hardware]\nkind = 'simulated'\nsimulate = '1'",
-                "3: hardware.simulate: \"1\" is not ACTIVE+SPARE",
+                "3: hardware.simulate: \"1\" is neither ACTIVE+SPARE, such as 4+4, nor PACKAGES",
             ),
             ("[hardware]\nkind = \n", "2: "),
         ];

@@ -29,7 +29,7 @@ fn main() {
     }
     // Without this argument `cargo test` only checks that the benches run once.
     let timed = std::env::args().any(|a| a == "--bench");
-    let times = if timed { 8_000 } else { 10 };
+    let (rounds, times) = if timed { (ROUNDS, 8_000) } else { (1, 10) };
     let cpus = u32::try_from(cpu::possible()).unwrap();
     let table = Table::new(cpus as usize, Apart::default(), ());
     let counters = [(); 4].map(|()| Counters::new(cpus as usize, ()));
@@ -41,7 +41,9 @@ fn main() {
     let array: Vec<Apart> = (0..cpus).map(|_| Apart::default()).collect();
     let one = Apart::default();
 
-    println!("CPU number from {:?}", cpu::source());
+    if timed {
+        println!("CPU number from {:?}", cpu::source());
+    }
     // Without `black_box` the compiler keeps the cell in a register.
     let cell = || {
         PLAIN.with(|cell| {
@@ -72,12 +74,10 @@ fn main() {
         }),
         ("four Counters in turn, add(1)", &|n| time_four(n, |at| counters[at].add(black_box(1)))),
     ];
-    print(
-        "one thread",
-        "ratio",
-        &fastest(&alone, |(_, measure)| nanos(measure(times), times)),
-        |ns, base| ns / base,
-    );
+    let figures = fastest(rounds, &alone, |(_, measure)| nanos(measure(times), times));
+    if timed {
+        print("one thread", "ratio", &figures, |ns, base| ns / base);
+    }
 
     let threads = std::thread::available_parallelism().unwrap().get();
     let all: [(&str, &(dyn Fn() + Sync)); 4] = [
@@ -86,18 +86,22 @@ fn main() {
         ("Table::local(), fetch_add", &|| _ = table.local().0.fetch_add(1, Ordering::Relaxed)),
         ("Counters::add(1)", &|| counters[0].add(1)),
     ];
-    let figures = fastest(&all, |(_, count)| nanos(together(threads, times, *count), times));
-    print(&format!("{threads} threads"), "speed-up", &figures, |ns, base| base / ns);
+    let count = |(_, count): &(_, &(dyn Fn() + Sync))| together(threads, times, *count);
+    let figures = fastest(rounds, &all, |one| nanos(count(one), times));
+    if timed {
+        print(&format!("{threads} threads"), "speed-up", &figures, |ns, base| base / ns);
+    }
     black_box((counters[0].sum(), PLAIN.with(Cell::get)));
 }
 
 /// The fastest round of each measurement.
 fn fastest<'a, M>(
+    rounds: usize,
     all: &[(&'a str, M)],
     measure: impl Fn(&(&'a str, M)) -> f64,
 ) -> Vec<(&'a str, f64)> {
     let mut fastest: Vec<_> = all.iter().map(|(what, _)| (*what, f64::INFINITY)).collect();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for ((_, least), one) in fastest.iter_mut().zip(all) {
             *least = least.min(measure(one));
         }
