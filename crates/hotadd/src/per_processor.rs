@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> PerProcessor<T> {
         PerProcessorBuilder::new(partition, name)
     }
 
-    /// The value of the processor that this thread is on, or the [spare value](Self#the-spare-value). Never waits, and takes about 2 ns.
+    /// The value of the processor that this thread is on, or the [spare value](Self#the-spare-value). Never waits, and takes 2 to 4 ns.
     ///
     /// The thread may be moved at any time, so other threads may use the value at the same time, and `T` must be `Sync`. It seldom
     /// happens, and then costs what sharing costs.
