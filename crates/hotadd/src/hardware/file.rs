@@ -35,14 +35,19 @@ fn read_bytes(path: &Path, longest: u64) -> Result<Vec<u8>, Errno> {
 
 /// The mounts of this process. `root` is `/`, but for tests. An error names the file.
 pub(crate) fn read_mounts(root: &Path) -> Result<Vec<u8>, (&'static str, Errno)> {
-    let path = "proc/self/mountinfo";
-    read_bytes(&root.join(path), LONGEST_MOUNTS).map_err(|errno| (path, errno))
+    let path = "/proc/self/mountinfo";
+    read_bytes(&below(root, path), LONGEST_MOUNTS).map_err(|errno| (path, errno))
 }
 
 /// The cgroups of this process, as [`read_mounts`].
 pub(crate) fn read_own_cgroups(root: &Path) -> Result<Vec<u8>, (&'static str, Errno)> {
-    let path = "proc/self/cgroup";
-    read_bytes(&root.join(path), LONGEST).map_err(|errno| (path, errno))
+    let path = "/proc/self/cgroup";
+    read_bytes(&below(root, path), LONGEST).map_err(|errno| (path, errno))
+}
+
+/// An absolute path, below another root.
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
 }
 
 /// A file that always exists and is read repeatedly. After it is open, a read takes one call: the kernel writes the text anew

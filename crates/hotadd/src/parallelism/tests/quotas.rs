@@ -110,7 +110,7 @@ fn what_cannot_be_read_is_no_limit_and_has_a_reason() {
     };
     let missing = Root::v2("/a");
     fs::remove_file(missing.path().join("proc/self/mountinfo")).unwrap();
-    assert_eq!(reason(&missing), "proc/self/mountinfo cannot be read: ENOENT (2)");
+    assert_eq!(reason(&missing), "/proc/self/mountinfo cannot be read: ENOENT (2)");
     let none = Root::new("1 0 0:1 / / rw - ext4 none rw\n", "0::/a\n");
     assert_eq!(reason(&none), "cgroups of version 2 are not mounted");
     let outside = Root::v2("/a");
