@@ -297,7 +297,9 @@ impl Run {
         for id in std::mem::take(&mut self.plugged) {
             // A running processor need not be added.
             let off = !self.rig.fake.world().online().contains(&id);
-            let excused = self.unnoticed.contains(&id) || self.excused.contains(&id);
+            // It was added without a look, and was taken offline since.
+            let added = told.contains(&format!("AddComplete {id}"));
+            let excused = added || self.unnoticed.contains(&id) || self.excused.contains(&id);
             prop_assert!(!off || excused, "{id} was plugged in, and did not appear: {told:?}");
         }
         let (set, world) = (self.rig.partition.active(), self.rig.fake.world());
