@@ -4,7 +4,7 @@ use crate::report::Section;
 
 const END: &str = "<!-- peers: end -->";
 
-/// The page with the text of this section between its markers. What is there is replaced.
+/// The page, with the text between the markers of this section replaced.
 pub(crate) fn with(page: &str, section: &Section) -> Result<String, String> {
     let mut page = page.to_owned();
     let (start, end) = region(&page, section.name)?;

@@ -114,7 +114,7 @@ fn cell(
     Cell { operation, callbacks, processors, dpdk, dpdk_calls, hotadd, hotadd_calls }
 }
 
-/// The same for hotadd: the median of a batch. What is undone is not timed.
+/// The same for hotadd: the median of a batch. Undoing a change is not timed.
 fn hotadd<'a>(
     operation: Operation,
     callbacks: usize,

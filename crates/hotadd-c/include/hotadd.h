@@ -151,9 +151,9 @@ hotadd_status hotadd_notice_status(const hotadd_notice *notice);
 const char *hotadd_notice_reason(const hotadd_notice *notice);
 /* In a FAILURE, the name of the party that refused. NULL if no party did, or it is in another process's partition. */
 const char *hotadd_notice_party(const hotadd_notice *notice);
-/* Refuses the processor, in ADD_START and REMOVE_START. What is shown to people is `reason`, of which 4,096 bytes are
- * kept; NULL stands for the meaning of the status. A status that is no error becomes HOTADD_UNSUCCESSFUL. The last
- * call in a callback counts. */
+/* Refuses the processor, in ADD_START and REMOVE_START. Messages show `reason`, of which 4,096 bytes are kept. If it is
+ * NULL, they show the meaning of the status. A status that is no error becomes HOTADD_UNSUCCESSFUL. The last call in a
+ * callback counts. */
 hotadd_status hotadd_notice_refuse(hotadd_notice *notice, hotadd_status status, const char *reason);
 
 

@@ -7,8 +7,8 @@
  * the functions of hotadd.h), or the one of hotadd_connect. The first call makes the partition.
  *
  * All functions may be called from any thread. Inside a callback, registering, adding and removing are refused with
- * STATUS_POSSIBLE_DEADLOCK; queries and deregistering work. What goes wrong in a function that has no error on
- * Windows is printed to stderr. Not for use together with wdm.h.
+ * STATUS_POSSIBLE_DEADLOCK; queries and deregistering work. If a function fails for which
+ * Windows has no error, the failure is printed to stderr. Not for use together with wdm.h.
  */
 #ifndef HOTADD_KE_H
 #define HOTADD_KE_H

@@ -1,7 +1,7 @@
 //! The functions with Windows' names, and `hotadd_start_on`, `hotadd_connect`, `hotadd_add`, `hotadd_remove` and
 //! `hotadd_candidates`, which act on the same partition.
 //!
-//! Windows documents no error of the queries and of deregistering. What goes wrong there is printed to stderr.
+//! Windows documents no error of the queries and of deregistering. Their failures are printed to stderr.
 
 #![expect(unreachable_pub, reason = "the names are exported, the module is not")]
 

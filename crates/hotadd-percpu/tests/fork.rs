@@ -57,7 +57,7 @@ fn in_child(table: &Table<common::Value>, counters: &Counters, alive: &Alive) ->
     if counters.sum() != 5 {
         return 2;
     }
-    // The thread that reads it does not exist in this process. But what it may have handed to this one is not known.
+    // The thread that reads it does not exist in this process. It may have passed its reference to this thread.
     if !table.retire(0) || alive.count() != 2 || !table.is_waiting() {
         return 3;
     }

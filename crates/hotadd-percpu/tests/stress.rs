@@ -1,5 +1,5 @@
-//! Threads that are moved between CPUs all the time, while values come and go. What is checked: no value is used after it was dropped,
-//! each is dropped once, and nothing that was counted is lost.
+//! Threads that are moved between CPUs all the time, while values come and go. No value is used after it was dropped, each value is
+//! dropped once, and no count is lost.
 //!
 //! Miri cannot run this crate: it knows neither rseq nor membarrier. What these tests do not show, the loom models do (`tests/loom.rs`),
 //! which in turn know neither.

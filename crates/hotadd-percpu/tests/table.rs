@@ -1,4 +1,4 @@
-//! `Table`: what is found, when a value is freed, and on which thread.
+//! `Table`: which values it finds, and when and on which thread it frees them.
 #![cfg(not(hotadd_loom))]
 
 mod common;

@@ -18,8 +18,8 @@ pub(crate) use super::uevents::Uevent;
 /// Notices that are read at once: about as many as the kernel keeps of files with the same news.
 const NOTICES: usize = 4096;
 
-/// What is watched, mostly a hardware: what it does when the kernel reports an event, or after an interval without one. An event
-/// only means that a check is due; the check determines the state.
+/// Something that a watcher checks, mostly a hardware: after an event of the kernel, or after an interval without one. An event only
+/// means that a check is due; the check determines the state.
 pub(crate) trait Watched: Send + Sync {
     /// The interval of the checks when there is no event.
     fn every(&self) -> Duration;
