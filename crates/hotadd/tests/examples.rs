@@ -4,7 +4,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use hotadd_testing::Need;
 use rustix::thread::{CpuSet, Pid, sched_setaffinity};
@@ -36,8 +38,11 @@ fn play() {
 /// An example that runs.
 struct Example {
     child: Child,
-    output: BufReader<ChildStdout>,
+    output: Receiver<String>,
 }
+
+/// How long an example may take to print a line. A line that never comes is a failure, and no hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Example {
     fn start(role: &str) -> Self {
@@ -47,21 +52,24 @@ impl Example {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         // A thread that crashes says so there.
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (to, output) = channel();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| to.send(line).map_err(drop))
+        });
         Self { child, output }
     }
 
     /// Reads until a line contains this text. Returns the line.
-    fn line(&mut self, text: &str) -> String {
+    fn line(&self, text: &str) -> String {
         let mut seen = String::new();
         loop {
-            let mut line = String::new();
-            let read = self.output.read_line(&mut line).unwrap();
-            assert!(read > 0, "the example ended without {text:?}; it printed:\n{seen}");
+            let line = self.output.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|why| panic!("no {text:?}: {why}; printed:\n{seen}"));
             if line.contains(text) {
                 return line;
             }
-            seen += &line;
+            seen += &format!("{line}\n");
         }
     }
 
@@ -80,10 +88,8 @@ impl Example {
     /// Closes its input, and reads the rest of its output.
     fn end(mut self) -> String {
         drop(self.child.stdin.take());
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
-        self.child.wait().unwrap();
-        rest
+        let lines = std::iter::from_fn(|| self.output.recv_timeout(PATIENCE).ok());
+        lines.collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -101,7 +107,7 @@ fn start(role: &str) -> Option<Example> {
 
 #[test]
 fn a_per_cpu_cache_that_is_not_asked_crashes_when_a_processor_joins() {
-    let Some(mut example) = start("unprepared") else { return };
+    let Some(example) = start("unprepared") else { return };
     example.line("a table of 1 caches");
     example.widen();
     example.line("threads crashed");
@@ -109,7 +115,7 @@ fn a_per_cpu_cache_that_is_not_asked_crashes_when_a_processor_joins() {
 
 #[test]
 fn a_per_cpu_cache_that_is_asked_works_on_with_one_more_processor() {
-    let Some(mut example) = start("prepared") else { return };
+    let Some(example) = start("prepared") else { return };
     example.line("a cache for each of 1 processors");
     example.widen();
     example.line("processor 1 joined: it has a cache");
@@ -118,7 +124,7 @@ fn a_per_cpu_cache_that_is_asked_works_on_with_one_more_processor() {
 
 #[test]
 fn a_per_cpu_cache_without_memory_refuses_the_processor_and_works_on() {
-    let Some(mut example) = start("one cache") else { return };
+    let Some(example) = start("one cache") else { return };
     example.line("a cache for each of 1 processors");
     example.widen();
     let line = example.line("processor 1 was refused");
@@ -128,7 +134,7 @@ fn a_per_cpu_cache_without_memory_refuses_the_processor_and_works_on() {
 
 #[test]
 fn a_counter_server_has_a_shard_for_a_processor_before_it_joins_and_loses_no_count() {
-    let Some(mut example) = start("server") else { return };
+    let Some(example) = start("server") else { return };
     let line = example.line("1 shards behind");
     let address = line.trim().rsplit(' ').next().unwrap().to_owned();
     let ask = |requests: &str| {
