@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::report::{Line, Report};
 use super::spec::{HostSpec, Word};
-use super::stderr;
+use super::stderr::Output;
 use crate::access::rights::Rights;
 use crate::children::{Children, Offspring, not_started};
 use crate::object::serve::Why;
@@ -33,6 +33,7 @@ pub(super) struct Process {
     /// This program's end of the socket on which the process reports.
     stream: Arc<UnixStream>,
     report: Arc<Report>,
+    stderr: Option<Output>,
     /// The time in which the process must end when it is told to. After that it is killed.
     grace: Duration,
     named: Option<Arc<NamedConnection>>,
@@ -67,19 +68,20 @@ impl Process {
         drop(command);
         let mut child = child.map_err(cannot)?;
         let stderr = child.stderr.take();
-        let process = Self {
+        let mut process = Self {
             child: Arc::new(child),
             stream: Arc::new(stream),
             report: Arc::default(),
+            stderr: None,
             grace: spec.grace,
             named: spec.required.as_ref().map(|named| Arc::new(named.connects(spec.loads))),
         };
         let ended = words.clone();
         process.child.on_end(move |ending| drop(ended.send(Word::Ended(number, ending))));
         process.listen(spec, number, words.clone()).map_err(cannot)?;
-        if let Some(stderr) = stderr {
-            stderr::pass_on(stderr, spec).map_err(cannot)?;
-        }
+        let stderr =
+            stderr.map(|stderr| Output::pass_on(stderr, spec.name.clone(), spec.heard.clone()));
+        process.stderr = stderr.transpose().map_err(cannot)?;
         let (child, report) = (Arc::clone(&process.child), Arc::clone(&process.report));
         let lost = words.clone();
         let ending = move || {
@@ -153,8 +155,11 @@ impl Drop for Process {
         if self.child.wait_timeout(self.grace).is_none() {
             self.child.end();
         }
-        // This waits for the end of the report, so that everything has been read when the drop returns.
+        // So that everything has been read and passed on when the drop returns.
         let _ = self.report.fault(MEANWHILE);
+        if let Some(stderr) = &self.stderr {
+            stderr.wait(MEANWHILE);
+        }
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

@@ -2,22 +2,42 @@
 //! reports. The process never inherits this program's error output.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::ChildStderr;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::report::{LONGEST_LINE, Said};
-use super::spec::HostSpec;
+use super::spec::Heard;
 use hotadd::text::clean;
 
-/// Passes on what is written, on a thread of its own, until no writer is left.
-pub(super) fn pass_on(stderr: ChildStderr, spec: &HostSpec) -> io::Result<()> {
-    let (name, heard) = (spec.name.clone(), spec.heard.clone());
-    let listen = move || {
-        lines(stderr, |line| match &heard {
-            Some(heard) => heard(Said::Printed(line)),
-            None => eprintln!("{name}: {line}"),
-        });
-    };
-    std::thread::Builder::new().name("hotadd-stderr".to_owned()).spawn(listen).map(drop)
+/// A driver's error output, which is being passed on.
+pub(super) struct Output {
+    /// Its sender is dropped after the last line.
+    over: Receiver<()>,
+}
+
+impl Output {
+    /// Passes on what is written, on a thread of its own, until no writer is left.
+    pub(super) fn pass_on(
+        stderr: impl Read + Send + 'static,
+        name: String,
+        heard: Option<Heard>,
+    ) -> io::Result<Self> {
+        let (passing, over) = channel();
+        let listen = move || {
+            lines(stderr, |line| match &heard {
+                Some(heard) => heard(Said::Printed(line)),
+                None => eprintln!("{name}: {line}"),
+            });
+            drop(passing);
+        };
+        std::thread::Builder::new().name("hotadd-stderr".to_owned()).spawn(listen)?;
+        Ok(Self { over })
+    }
+
+    /// Waits until everything is passed on, but not for ever: a process that the driver has started may keep the pipe open.
+    pub(super) fn wait(&self, within: Duration) {
+        let _ = self.over.recv_timeout(within);
+    }
 }
 
 /// Splits the input into lines. A line that is too long is split into several.
@@ -39,12 +59,35 @@ fn lines(stream: impl Read, mut each: impl FnMut(String)) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
     use super::*;
 
     fn lines_of(written: &[u8]) -> Vec<String> {
         let mut all = Vec::new();
         lines(written, |line| all.push(line));
         all
+    }
+
+    #[test]
+    fn after_the_wait_everything_that_was_written_has_been_passed_on_even_a_line_without_end() {
+        for _ in 0..200 {
+            let (sender, lines) = channel();
+            let heard: Heard = Arc::new(move |said| drop(sender.send(said)));
+            let output =
+                Output::pass_on(&b"one\ntwo"[..], "driver".to_owned(), Some(heard)).unwrap();
+            output.wait(Duration::from_secs(60));
+            let printed = ["one", "two"].map(|line| Said::Printed(line.to_owned()));
+            assert_eq!(lines.try_iter().collect::<Vec<_>>(), printed);
+        }
+    }
+
+    #[test]
+    fn a_writer_that_stays_is_not_waited_for() {
+        let (reader, _writer) = UnixStream::pair().unwrap();
+        let output = Output::pass_on(reader, "driver".to_owned(), None).unwrap();
+        output.wait(Duration::from_millis(1));
     }
 
     #[test]
