@@ -95,3 +95,23 @@ fn an_agents_author_gets_what_the_tutorial_shows() {
     session.has("python3", &python);
     follow("tutorials/agent.md", session);
 }
+
+#[test]
+fn a_virtual_machines_operator_gets_what_the_tutorial_shows() {
+    follow("tutorials/vm.md", Session::start());
+}
+
+#[test]
+fn each_symptom_of_the_page_on_troubleshooting_is_made_by_its_command() {
+    if Need::FirstTwo.is_met("the page on troubleshooting") {
+        let session = Session::start();
+        session.has_the_repository();
+        follow("troubleshooting.md", session);
+    }
+}
+
+#[test]
+fn the_japanese_tutorial_has_the_commands_and_files_of_the_english_one() {
+    let english = steps(&read("tutorials/driver.md"), "Not tested");
+    assert_eq!(steps(&read("ja/tutorial-driver.md"), "未検証"), english);
+}

@@ -56,17 +56,23 @@ fn marker(line: &str) -> Option<&str> {
 pub(crate) fn steps(page: &str, says_not_tested: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut lines = page.lines();
-    let (mut mark, mut above) = ("", "");
+    // The text since the last heading or block.
+    let (mut mark, mut above) = ("", String::new());
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
             let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            steps.push(step(mark, above, language, &block, says_not_tested));
+            steps.push(step(mark, &above, language, &block, says_not_tested));
             mark = "";
+            above.clear();
         } else if let Some(found) = marker(line) {
             mark = found;
         } else if !line.is_empty() {
             assert_eq!(mark, "", "a code block follows its comment; not: {line}");
-            above = line;
+            if line.starts_with('#') {
+                above.clear();
+            }
+            above += line;
+            above.push(' ');
         }
     }
     steps
@@ -99,8 +105,11 @@ fn step(mark: &str, above: &str, language: &str, block: &[&str], says_not_tested
     }
     assert_eq!(language, "console", "a comment must say what this block is: {block:?}");
     if let Some(test) = of("run in: ") {
-        let commands =
-            block.iter().filter_map(|line| line.strip_prefix("$ ")).map(|line| words(line).0);
+        // A test that reads the page itself has all commands of QEMU's monitor.
+        let commands = block.iter().map(|line| match line.strip_prefix("(qemu) ") {
+            Some(_) => "docs/tutorials/".to_owned(),
+            None => words(line.strip_prefix("$ ").expect("a command")).0,
+        });
         return Step::Guest { test, commands: commands.collect() };
     }
     let interrupts = block.first() == Some(&"^C");

@@ -51,8 +51,9 @@ impl Terminal {
         }
     }
 
-    fn end(mut self, signal: Signal) {
-        let _ = kill_process_group(Pid::from_child(&self.child), signal);
+    /// Not by SIGINT: a shell that starts tests in the background has it ignored.
+    fn end(mut self) {
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
         self.child.wait().expect("it ends");
     }
 }
@@ -175,7 +176,7 @@ impl Session {
             Step::Terminal { number, interrupts, mut commands, printed } => {
                 if interrupts {
                     let terminal = self.terminals.remove(&number).expect("a command runs there");
-                    terminal.end(Signal::INT);
+                    terminal.end();
                 }
                 if !printed.is_empty() {
                     self.show(&number, &printed);
@@ -198,7 +199,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // Partitions last: an agent is no longer asked when its partition ends.
         while let Some((_, terminal)) = self.terminals.pop_last() {
-            terminal.end(Signal::TERM);
+            terminal.end();
         }
     }
 }
