@@ -31,7 +31,7 @@ fn at_hand(command: &mut Command, needs: &'static str, test: &str) -> bool {
 fn follow(page: &str, mut session: Session) {
     let steps = steps(&read(page), "Not tested");
     assert!(steps.len() > 3, "{page} has {} steps", steps.len());
-    steps.into_iter().for_each(|step| session.follow(step));
+    steps.into_iter().for_each(|step| session.follow(page, step));
 }
 
 #[test]
@@ -99,6 +99,21 @@ fn an_agents_author_gets_what_the_tutorial_shows() {
 #[test]
 fn a_virtual_machines_operator_gets_what_the_tutorial_shows() {
     follow("tutorials/vm.md", Session::start());
+}
+
+#[test]
+fn an_operator_of_containers_gets_what_the_tutorial_shows() {
+    let test = "the tutorial for containers";
+    if Need::FirstTwo.is_met(test)
+        && at_hand(Command::new("python3").arg("--version"), "python3", test)
+    {
+        follow("tutorials/container.md", Session::start());
+    }
+}
+
+#[test]
+fn a_contributor_finds_what_the_tutorial_shows() {
+    follow("tutorials/contributor.md", Session::start());
 }
 
 #[test]

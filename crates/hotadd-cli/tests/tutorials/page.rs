@@ -6,7 +6,8 @@
 //! - `<!-- edits: NAME -->`: the reader changes NAME. Lines that begin with `-` are replaced by those that begin with `+`.
 //! - `<!-- terminal N -->`: the last command of the block keeps running in a terminal of its own, and prints the lines below it. A block
 //!   without commands shows what such a command prints next.
-//! - `<!-- run in: FILE -->`: a guest test runs these commands.
+//! - `<!-- run in: FILE -->`: that test has these commands, or reads them from the page.
+//! - `<!-- part of: FILE -->`: this file of the repository has the block; of a diff, the lines before the change.
 //! - `<!-- not tested -->`: nothing runs these commands. The text above says so.
 //!
 //! Every other block is a `console` block. Its commands run one after the other, each to its end. The line of a command may end with
@@ -40,9 +41,13 @@ pub(crate) enum Step {
         commands: Vec<Shown>,
         printed: Vec<String>,
     },
-    Guest {
+    Elsewhere {
         test: String,
         commands: Vec<String>,
+    },
+    Part {
+        name: String,
+        text: String,
     },
     Untested(Vec<String>),
 }
@@ -96,6 +101,12 @@ fn step(mark: &str, above: &str, language: &str, block: &[&str], says_not_tested
         };
         return Step::Edit { name, old: without('+'), new: without('-') };
     }
+    if let Some(name) = of("part of: ") {
+        let lines = block.iter().filter(|line| language != "diff" || !line.starts_with('+'));
+        let lines = lines
+            .map(|line| if language == "diff" { line.get(1..).unwrap_or_default() } else { line });
+        return Step::Part { name, text: lines.collect::<Vec<_>>().join("\n") };
+    }
     if mark == "not tested" {
         assert!(
             above.contains(says_not_tested),
@@ -105,12 +116,9 @@ fn step(mark: &str, above: &str, language: &str, block: &[&str], says_not_tested
     }
     assert_eq!(language, "console", "a comment must say what this block is: {block:?}");
     if let Some(test) = of("run in: ") {
-        // A test that reads the page itself has all commands of QEMU's monitor.
-        let commands = block.iter().map(|line| match line.strip_prefix("(qemu) ") {
-            Some(_) => "docs/tutorials/".to_owned(),
-            None => words(line.strip_prefix("$ ").expect("a command")).0,
-        });
-        return Step::Guest { test, commands: commands.collect() };
+        let commands =
+            block.iter().filter_map(|line| line.strip_prefix("$ ")).map(|line| words(line).0);
+        return Step::Elsewhere { test, commands: commands.collect() };
     }
     let interrupts = block.first() == Some(&"^C");
     let (mut commands, mut printed) = (Vec::<Shown>::new(), Vec::new());

@@ -163,7 +163,8 @@ impl Session {
         printed.iter().filter(|line| *line != "…").for_each(|line| terminal.until(line));
     }
 
-    pub(crate) fn follow(&mut self, step: Step) {
+    /// Does a step of this page.
+    pub(crate) fn follow(&mut self, page: &str, step: Step) {
         match step {
             Step::File { name, text } => fs::write(self.at.join(name), text).unwrap(),
             Step::Edit { name, old, new } => {
@@ -187,8 +188,10 @@ impl Session {
                     self.keep_running(&number, &last);
                 }
             }
-            Step::Guest { test, commands } => {
-                commands.iter().for_each(|command| is_run_by(&test, command))
+            Step::Elsewhere { test, commands } => is_run_by(&test, page, &commands),
+            Step::Part { name, text } => {
+                let file = fs::read_to_string(repository().join(&name)).unwrap();
+                assert_eq!(file.matches(&text).count(), 1, "{name} has this once:\n{text}");
             }
             Step::Untested(_) => {}
         }
@@ -204,18 +207,22 @@ impl Drop for Session {
     }
 }
 
-/// Whether a test has the words of this command, one after the other.
-fn is_run_by(test: &str, command: &str) {
-    let path = repository().join(test);
-    let source = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{test}: {why}"));
-    let command = command.trim_start_matches("sudo ");
-    let words: Vec<&str> = command.split(' ').collect();
-    let quoted = format!("\"{}\"", words.join("\", \""));
-    let without_hotadd = format!("[\"{}\"]", words[1..].join("\", \""));
-    assert!(
-        source.contains(command) || source.contains(&quoted) || source.contains(&without_hotadd),
-        "{test} does not run: {command}"
-    );
+/// Fails unless a test reads this page, or has the words of these commands, one after the other.
+fn is_run_by(test: &str, page: &str, commands: &[String]) {
+    let source =
+        fs::read_to_string(repository().join(test)).unwrap_or_else(|why| panic!("{test}: {why}"));
+    if source.contains(&format!("/docs/{page}\")")) {
+        return;
+    }
+    assert!(!commands.is_empty(), "{test} does not read {page}");
+    for command in commands {
+        let command = command.trim_start_matches("sudo ");
+        let words: Vec<&str> = command.split(' ').collect();
+        let quoted = format!("\"{}\"", words.join("\", \""));
+        let without_hotadd = format!("[\"{}\"]", words[1..].join("\", \""));
+        let forms = [command, &quoted, &without_hotadd];
+        assert!(forms.iter().any(|form| source.contains(form)), "{test} does not run: {command}");
+    }
 }
 
 /// Whether a line is as it is shown: `…` is any text, and times differ.
