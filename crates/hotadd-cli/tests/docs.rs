@@ -11,9 +11,10 @@ use hotadd_testing::{Need, skip};
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("README.md", include_str!("../../../README.md")),
     ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
+    ("docs/tutorials/contributor.md", include_str!("../../../docs/tutorials/contributor.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
     ("docs/daemon.md", include_str!("../../../docs/daemon.md")),
     ("docs/scripts.md", include_str!("../../../docs/scripts.md")),
@@ -77,6 +78,11 @@ fn is_test_or_bench(command: &str) -> bool {
             words.is_some_and(|(package, rest)| {
                 let name = rest.split(' ').next().unwrap_or_default();
                 ["crates", "."].iter().any(|parent| {
+                    // Two folders have no prefix.
+                    let package = match package.strip_prefix("hotadd-") {
+                        Some(short) if root.join(parent).join(short).is_dir() => short,
+                        _ => package,
+                    };
                     let file = root.join(parent).join(package).join(folder).join(name);
                     file.is_dir() || file.with_extension("rs").is_file()
                 })

@@ -28,3 +28,4 @@ mod parties;
 mod removing;
 mod service;
 mod soak;
+mod tutorial;
