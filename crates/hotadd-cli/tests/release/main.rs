@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod packages;
+mod rust_version;
 
 use std::path::PathBuf;
 use std::process::Command;
