@@ -13,6 +13,7 @@ use common::{commands, events, is_walked, names, stderr, stdout};
 
 const PAGES: [(&str, &str); 12] = [
     ("README.md", include_str!("../../../README.md")),
+    ("crates/hotadd-cli/README.md", include_str!("../README.md")),
     ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
     ("docs/tutorials/contributor.md", include_str!("../../../docs/tutorials/contributor.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
@@ -134,6 +135,8 @@ fn every_command_in_the_documentation_works_as_printed() {
                 let known = known || is_tested_example(&command);
                 // Its tests run the program that the script starts.
                 let known = known || command.starts_with("benches/peers/run");
+                // Packages and tarballs are not there before a release. `tests/release` checks where both are looked for.
+                let known = known || command.ends_with("install hotadd-cli");
                 assert!(
                     known
                         || ["./test", "./test quick", "./test lab", "./test lab --long"]

@@ -43,3 +43,8 @@ pub use registry::{Level, Party, PartyId, Registry};
 pub use set::{ActiveSet, Epoch, NotAddable, Standing};
 pub use status::Status;
 pub use transaction::{NotRemovable, PlatformError, Refusal, Step, Together, Transaction};
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

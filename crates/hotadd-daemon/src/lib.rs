@@ -127,3 +127,8 @@ fn listen(messages: Sender<Message>) -> std::io::Result<()> {
     })?;
     Ok(())
 }
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -110,3 +110,8 @@ pub fn answer(findings: &[Finding]) -> Option<Level> {
     let levels = findings.iter().map(|finding| finding.level);
     levels.min().filter(|level| *level != Level::Note)
 }
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -137,3 +137,8 @@ macro_rules! println {
         $crate::expanded::Line::print($crate::expanded::core::format_args!($($argument)*))
     };
 }
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -67,3 +67,8 @@ pub use host::{pe, sandbox};
 pub use kernel::ex::pool;
 pub use loaders::file::{File, Kind};
 pub use loaders::pe::{FileError, Import, Inspection, Provision, Section};
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

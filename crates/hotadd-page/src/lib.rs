@@ -42,3 +42,8 @@ pub use reader::SetPage;
 pub use snapshot::Snapshot;
 #[cfg(not(hotadd_loom))]
 pub use writer::PageWriter;
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

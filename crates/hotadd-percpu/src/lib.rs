@@ -38,3 +38,8 @@ mod thread;
 
 pub use counters::Counters;
 pub use table::{Owner, PublishError, Table, ValueGuard};
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -45,3 +45,8 @@ pub use transport::place::{PlaceError, check_place};
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/agents.md")]
 struct Agents;
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -31,3 +31,8 @@ pub use scenario::{Depth, NoSuchScenario};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use verifier::{Options, VerifyError, verify};
 pub mod symbols;
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -52,3 +52,8 @@ pub use values::{
     read_notice, read_processor, read_set, set,
 };
 pub use veto::{AgentAnswer, crash_error, read_answer, veto_error, veto_status};
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -118,3 +118,8 @@ pub use workers::{Rejected, Rejection, Workers, WorkersBuilder, WorkersReport, W
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The example of this crate's README, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -112,7 +112,9 @@ fn work_that_has_begun_is_finished_in_the_former_pool() {
         let _ = begun.send(rayon::current_num_threads());
         let _ = goes.recv();
         // Work of this work stays in its pool.
-        rayon::spawn(move || drop(sender.send(rayon::current_num_threads())));
+        rayon::spawn(move || {
+            let _ = sender.send(rayon::current_num_threads());
+        });
     });
     assert_eq!(told.recv_timeout(LONG), Ok(1));
     partition.add(HardwareId(1)).unwrap();
