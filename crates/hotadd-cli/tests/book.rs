@@ -1,5 +1,7 @@
 //! The pages of the documentation: every link leads somewhere, the book's contents list each page, and translations are up to date.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -112,6 +114,41 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
     }
     assert!(wrong.is_empty(), "these links lead nowhere: {wrong:#?}");
     assert!(count > 100, "only {count} links were found");
+}
+
+/// The commands in a page's text, such as `hotadd add 1`.
+fn commands_in_text(page: &str) -> Vec<String> {
+    let text = prose(page).collect::<Vec<_>>().join("\n");
+    let code = text.split('`').skip(1).step_by(2);
+    code.filter(|code| code.starts_with("hotadd ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_in_the_text_has_a_subcommand_and_options_that_exist() {
+    let mut helps = BTreeMap::<String, String>::new();
+    let mut count = 0;
+    for path in pages().into_iter().filter(|path| !path.ends_with("CHANGELOG.md")) {
+        for command in commands_in_text(&read(&path)) {
+            // What follows `--` is another program's.
+            let own = command.split(" -- ").next().unwrap_or_default();
+            let words: Vec<&str> = own.split_whitespace().collect();
+            let help = helps.entry(words[1].to_owned()).or_insert_with(|| {
+                let output = common::output(&[words[1], "--help"]);
+                common::stdout(&output)
+            });
+            let place = path.strip_prefix(root()).unwrap().display();
+            assert!(
+                words[1].starts_with('-') || !help.is_empty(),
+                "{place}: no subcommand: {command}"
+            );
+            for option in words[2..].iter().filter(|word| word.starts_with("--")) {
+                let option = option.split('=').next().unwrap_or_default();
+                assert!(help.contains(option), "{place}: no option {option}: {command}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 50, "only {count} commands were found");
 }
 
 #[test]
