@@ -3,6 +3,7 @@
 mod dependencies;
 mod packages;
 mod rust_version;
+mod tarball;
 
 use std::path::PathBuf;
 use std::process::Command;
