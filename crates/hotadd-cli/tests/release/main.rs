@@ -1,5 +1,6 @@
 //! What is said about a release: the compiler that it needs, its dependencies, its changes, its tarball.
 
+mod changelog;
 mod dependencies;
 mod packages;
 mod rust_version;
