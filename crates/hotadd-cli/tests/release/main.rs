@@ -1,8 +1,10 @@
 //! What is said about a release: the compiler that it needs, its dependencies, its changes, its tarball.
 
+mod changelog;
 mod dependencies;
 mod packages;
 mod rust_version;
+mod tarball;
 
 use std::path::PathBuf;
 use std::process::Command;
