@@ -11,7 +11,7 @@ use hotadd_testing::{Need, skip};
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 14] = [
     ("README.md", include_str!("../../../README.md")),
     ("crates/hotadd-cli/README.md", include_str!("../README.md")),
     ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
@@ -23,6 +23,8 @@ const PAGES: [(&str, &str); 12] = [
     ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
     ("docs/lab.md", include_str!("../../../docs/lab.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),
+    ("docs/tracing.md", include_str!("../../../docs/tracing.md")),
+    ("docs/metrics.md", include_str!("../../../docs/metrics.md")),
     ("docs/limits.md", include_str!("../../../docs/limits.md")),
     ("docs/performance.md", include_str!("../../../docs/performance.md")),
 ];
@@ -105,7 +107,7 @@ fn is_tested_example(command: &str) -> bool {
 fn run(command: &str, dir: &Path) -> std::process::Output {
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(dir).env("PATH", path);
+    shell.args(["-c", command]).current_dir(dir).env("PATH", path).env("XDG_RUNTIME_DIR", dir);
     shell.output().expect("a shell")
 }
 
