@@ -11,13 +11,14 @@ use hotadd_testing::{Need, skip};
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 15] = [
     ("README.md", include_str!("../../../README.md")),
     ("crates/hotadd-cli/README.md", include_str!("../README.md")),
     ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
     ("docs/tutorials/contributor.md", include_str!("../../../docs/tutorials/contributor.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
     ("docs/daemon.md", include_str!("../../../docs/daemon.md")),
+    ("docs/install.md", include_str!("../../../docs/install.md")),
     ("docs/scripts.md", include_str!("../../../docs/scripts.md")),
     ("docs/verify.md", include_str!("../../../docs/verify.md")),
     ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
@@ -69,6 +70,31 @@ fn is_run_in_a_guest(command: &str) -> bool {
     let Some(command) = command.strip_prefix("sudo ") else { return false };
     let words: Vec<_> = command.trim_start_matches("hotadd ").split(' ').collect();
     test.contains(&format!("[\"{}\"]", words.join("\", \"")))
+}
+
+/// Whether `./test packages` runs a command, perhaps with other folders. Each command stands beside what the script has for it.
+fn is_run_with_the_packages(command: &str) -> bool {
+    let script = include_str!("../../../.ci/packages");
+    let does = match command {
+        "dist/deb/build" => "built dist/deb/build ",
+        "dist/rpm/build" => "built dist/rpm/build ",
+        "sudo apt install ./target/deb/hotadd_*.deb" => "apt_inside install ",
+        "sudo apt purge hotadd" => "apt_inside purge hotadd\n",
+        "export RUSTFLAGS=\"-C target-feature=+crt-static\"" => {
+            "RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build "
+        }
+        "cargo build --release --locked -p hotadd-cli --target x86_64-unknown-linux-gnu" => {
+            "cargo build --locked --profile guest --target x86_64-unknown-linux-gnu "
+        }
+        "mkdir image && cp target/x86_64-unknown-linux-gnu/release/hotadd image" => {
+            "cp \"$STATIC\" \"$context/hotadd\"\n"
+        }
+        "buildah build -t hotadd -f dist/oci/Containerfile image" => {
+            "-t hotadd -f dist/oci/Containerfile \"$context\"\n"
+        }
+        _ => return false,
+    };
+    script.contains(does)
 }
 
 /// Whether a command is `cargo test` or `cargo bench` of a package and a file that exist.
@@ -135,14 +161,21 @@ fn every_command_in_the_documentation_works_as_printed() {
                 let known = known || command.starts_with("make -C crates/hotadd-c install ");
                 let known = known || is_run_in_a_guest(&command);
                 let known = known || is_tested_example(&command);
+                let known = known || is_run_with_the_packages(&command);
                 // Its tests run the program that the script starts.
                 let known = known || command.starts_with("benches/peers/run");
                 // Packages and tarballs are not there before a release. `tests/release` checks where both are looked for.
                 let known = known || command.ends_with("install hotadd-cli");
                 assert!(
                     known
-                        || ["./test", "./test quick", "./test lab", "./test lab --long"]
-                            .contains(&&*command),
+                        || [
+                            "./test",
+                            "./test quick",
+                            "./test lab",
+                            "./test lab --long",
+                            "./test packages"
+                        ]
+                        .contains(&&*command),
                     "{name} shows a command that is not tested: {command}"
                 );
                 continue;

@@ -2,7 +2,7 @@
 
 mod changelog;
 mod dependencies;
-mod packages;
+mod crates;
 mod rust_version;
 mod tarball;
 

@@ -1,4 +1,4 @@
-//! Which packages are published, and what their READMEs link to. `.ci/packages` checks the contents of the packages.
+//! Which packages are published, and what their READMEs link to. `.ci/crates` checks the contents of the packages.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn helpers_of_tests_are_not_published_and_everything_else_is() {
 
 #[test]
 fn each_package_is_published_after_those_that_it_needs() {
-    let output = Command::new(root().join(".ci/packages")).arg("order").output().unwrap();
+    let output = Command::new(root().join(".ci/crates")).arg("order").output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let order = String::from_utf8(output.stdout).unwrap();
     let order: Vec<_> = order.lines().collect();
