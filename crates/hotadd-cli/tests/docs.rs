@@ -39,6 +39,8 @@ fn stage() -> PathBuf {
         fs::write(&path, format!("#!/bin/sh\nexec {does}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
+    // Where the partitions that are named are found.
+    fs::create_dir_all(dir.join("run")).unwrap();
     // A machine whose distribution brings processors online.
     let machine = dir.join("machine");
     for folder in ["usr/lib/udev/rules.d", "etc/udev/rules.d"] {
@@ -133,7 +135,11 @@ fn is_tested_example(command: &str) -> bool {
 fn run(command: &str, dir: &Path) -> std::process::Output {
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(dir).env("PATH", path).env("XDG_RUNTIME_DIR", dir);
+    shell
+        .args(["-c", command])
+        .current_dir(dir)
+        .env("PATH", path)
+        .env("XDG_RUNTIME_DIR", dir.join("run"));
     shell.output().expect("a shell")
 }
 

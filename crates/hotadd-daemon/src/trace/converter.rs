@@ -52,6 +52,7 @@ pub struct Converter {
 
 impl Converter {
     /// Begins a trace. Returns its first events.
+    #[must_use]
     pub fn begin(beginning: Beginning) -> (Self, Vec<Value>) {
         let mut trace = Self { beginning, ..Self::default() };
         trace.head(trace.beginning.mono);

@@ -77,7 +77,9 @@ impl Slices {
         let at = self.at(track, at);
         let Some(slices) = self.open.get_mut(&track) else { return at };
         if slices.pop().is_some() {
-            self.made.push(json!({ "ph": "E", "ts": at, "pid": PID, "tid": track, "args": args }));
+            let mut event = json!({ "ph": "E", "ts": at, "pid": PID, "tid": track });
+            event["args"] = args;
+            self.made.push(event);
         }
         if slices.is_empty() {
             self.open.remove(&track);
@@ -89,9 +91,12 @@ impl Slices {
     pub(super) fn instant(&mut self, track: u64, at: u64, name: &str, wide: bool, args: Value) {
         let at = self.at(track, at);
         let scope = if wide { "p" } else { "t" };
-        self.made.push(json!({
-            "name": clean(name), "cat": "event", "ph": "i", "s": scope, "ts": at, "pid": PID, "tid": track, "args": args,
-        }));
+        let name = clean(name);
+        let mut event = json!({
+            "name": name, "cat": "event", "ph": "i", "s": scope, "ts": at, "pid": PID, "tid": track,
+        });
+        event["args"] = args;
+        self.made.push(event);
     }
 
     /// The value of a counter.
