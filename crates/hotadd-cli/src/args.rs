@@ -10,7 +10,11 @@ use hotadd::{CpuList, Follow};
 use hotadd_daemon::spec::{DriverSpec, SimulateSpec};
 use hotadd_daemon::values::{bus, duration, name, timeout};
 use hotadd_run::{Add, FailOn, Over};
+use hotadd_service::MetricsAddress;
 use hotadd_wire::BusAddress;
+
+use crate::ask::metrics::Metrics;
+use crate::trace::Trace;
 
 /// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
 pub(crate) fn parse() -> Cli {
@@ -56,6 +60,10 @@ pub(crate) enum Command {
     Rehearse(Change),
     /// Show the events of a running partition
     History(History),
+    /// Write a trace of a running partition for Perfetto or chrome://tracing, or a page that replays one
+    Trace(Trace),
+    /// Print the metrics of a running partition, in the text format of Prometheus
+    Metrics(Metrics),
     /// Manage this machine's processors, in the foreground: a processor that is plugged in is added if all parties agree
     Daemon(Daemon),
     /// Check the daemon's configuration
@@ -160,6 +168,14 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Serve metrics over HTTP at ADDRESS: unix:PATH for a socket, or an address and a port, such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<MetricsAddress>,
+
+    /// Write a trace of the run to FILE, for Perfetto, chrome://tracing and `hotadd trace --html`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
     /// Make the partition reachable under this name, for agents and for commands such as `hotadd status` and `hotadd add`
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
@@ -189,6 +205,10 @@ pub(crate) struct Daemon {
     /// Format of the log on stderr [default: text, or journal records if stderr is the journal's]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+
+    /// Write a trace to FILE, in place of the configuration's service.trace
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 /// How the daemon's lines look on stderr.

@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Daemon) -> ExitCode {
         LogFormat::Text => hotadd_daemon::LogFormat::Text,
         LogFormat::Json => hotadd_daemon::LogFormat::Json,
     });
-    match hotadd_daemon::run(args.config.clone(), format) {
+    match hotadd_daemon::run(args.config.clone(), format, args.trace.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration) => ExitCode::from(USAGE),
         Err(Failure::CannotBegin) => ExitCode::from(CANNOT_BEGIN),

@@ -11,6 +11,7 @@ mod kit;
 mod manpages;
 mod run;
 mod say;
+mod trace;
 mod tui;
 mod verify;
 
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         Command::Remove(change) => ask::report(ask::change(&change, false)),
         Command::Rehearse(change) => ask::report(ask::rehearse(&change)),
         Command::History(history) => ask::report(ask::history(&history)),
+        Command::Metrics(metrics) => ask::report(ask::metrics::run(&metrics)),
+        Command::Trace(trace) => ask::report(trace::run(&trace)),
         Command::Daemon(daemon) => daemon::run(&daemon),
         Command::Config(Config::Check { file }) => daemon::check(file.as_deref()),
         Command::Inspect(file) => inspect::run(&file),

@@ -32,6 +32,8 @@ pub(crate) fn run(args: Run) -> ExitCode {
         bus: args.bus,
         command: args.command,
         fail_on: args.fail_on.unwrap_or_default(),
+        metrics: args.metrics,
+        trace: args.trace,
         to_stderr: events.as_deref() == Some(Path::new("-")),
     };
     let events = events.as_deref();

@@ -11,7 +11,7 @@ use hotadd_testing::{Need, skip};
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 13] = [
     ("README.md", include_str!("../../../README.md")),
     ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),
     ("docs/agents.md", include_str!("../../../docs/agents.md")),
@@ -21,6 +21,8 @@ const PAGES: [(&str, &str); 11] = [
     ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
     ("docs/lab.md", include_str!("../../../docs/lab.md")),
     ("docs/events.md", include_str!("../../../docs/events.md")),
+    ("docs/tracing.md", include_str!("../../../docs/tracing.md")),
+    ("docs/metrics.md", include_str!("../../../docs/metrics.md")),
     ("docs/limits.md", include_str!("../../../docs/limits.md")),
     ("docs/performance.md", include_str!("../../../docs/performance.md")),
 ];
@@ -34,6 +36,8 @@ fn stage() -> PathBuf {
         fs::write(&path, format!("#!/bin/sh\nexec {does}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
+    // Where the partitions that are named are found.
+    fs::create_dir_all(dir.join("run")).unwrap();
     // A machine whose distribution brings processors online.
     let machine = dir.join("machine");
     for folder in ["usr/lib/udev/rules.d", "etc/udev/rules.d"] {
@@ -98,7 +102,11 @@ fn is_tested_example(command: &str) -> bool {
 fn run(command: &str, dir: &Path) -> std::process::Output {
     let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(dir).env("PATH", path);
+    shell
+        .args(["-c", command])
+        .current_dir(dir)
+        .env("PATH", path)
+        .env("XDG_RUNTIME_DIR", dir.join("run"));
     shell.output().expect("a shell")
 }
 

@@ -26,11 +26,13 @@ fn every_public_command_has_a_man_page_with_all_its_options() {
         "-history",
         "-inspect",
         "-kit",
+        "-metrics",
         "-parties",
         "-rehearse",
         "-remove",
         "-run",
         "-status",
+        "-trace",
         "-verify",
         "",
     ];

@@ -11,7 +11,7 @@ use hotadd::CpuList;
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::ownership::{self, Untrusted};
 use hotadd_service::script::Script;
-use hotadd_service::{Access, BusAddress};
+use hotadd_service::{Access, BusAddress, MetricsAddress};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -84,6 +84,10 @@ pub(crate) struct ServiceKeys {
     /// The group whose members may do everything.
     pub(crate) group: Option<Text<Group>>,
     pub(crate) bus: Option<Text<Bus>>,
+    /// Where metrics are served.
+    pub(crate) metrics: Option<Text<MetricsAddress>>,
+    /// Where a trace is written.
+    pub(crate) trace: Option<Text<AbsolutePath>>,
 }
 
 /// The message bus to join.
@@ -354,6 +358,7 @@ mod tests {
         );
         assert_eq!(config.limits.rejoin(), Duration::from_secs(2));
         assert!(config.hardware.policy.is_none() && config.parties.is_empty());
+        assert!(config.service.metrics.is_none() && config.service.trace.is_none());
         assert_eq!(config.limits.timeout(), Duration::from_secs(5));
     }
 
@@ -431,6 +436,8 @@ mod tests {
                 "[service]\nbus = 'all'",
                 "2: service.bus: a bus must be session, system or an address such as ",
             ),
+            ("[service]\nmetrics = 'x'", "2: service.metrics: write it like unix:/run/hotadd/"),
+            ("[service]\ntrace = 'x'", "2: service.trace: \"x\" does not begin with /"),
             ("[service]\nsocket = 'x'", "2: service.socket: \"x\" does not begin with /"),
             (
                 "[[party]]\ndriver = 'sample'\n[[party]]\ndriver = 'smaple'",

@@ -4,8 +4,8 @@
 //! socket, and ends on a signal. [`check`] says whether a configuration is valid.
 //!
 //! The crate also has what both the daemon and a run of a command need: [the syntax of the operator's drivers](spec), [those
-//! drivers](parties) as they are registered and restarted, [the process](host) in which such a driver runs, and [what a person is
-//! shown](view).
+//! drivers](parties) as they are registered and restarted, [the process](host) in which such a driver runs, [what a person is
+//! shown](view), and [traces](trace).
 //!
 //! A program that uses this crate must have the command `host` of `hotadd`, which calls [`host::run`]: a driver in a process of its
 //! own is started with it, from the file of the running program.
@@ -32,6 +32,7 @@ mod plug;
 mod reload;
 pub mod spec;
 mod state_file;
+pub mod trace;
 pub mod values;
 pub mod view;
 mod watchdog;
@@ -95,17 +96,21 @@ pub fn check(file: Option<&Path>) -> Result<(), String> {
     }
 }
 
-/// Runs the daemon with the configuration of `file`, or the usual one, until a signal tells it to end. Must be called once in a
-/// process.
+/// Runs the daemon with the configuration of `file`, or the usual one, until a signal tells it to end. `trace` is used in place of
+/// the file of the configuration. Must be called once in a process.
 ///
 /// # Errors
 /// It could not start; the log has the reason.
-pub fn run(file: Option<PathBuf>, format: Option<LogFormat>) -> Result<(), Failure> {
+pub fn run(
+    file: Option<PathBuf>,
+    format: Option<LogFormat>,
+    trace: Option<PathBuf>,
+) -> Result<(), Failure> {
     let log = Log::new(format);
     let cannot_begin = |why| (Failure::CannotBegin, why);
     let begun = Config::load(file.as_deref()).map_err(|wrong| (Failure::Configuration, wrong));
     let ended = begun.and_then(|config| {
-        let manager = Manager::begin(file, config, log.clone()).map_err(cannot_begin)?;
+        let manager = Manager::begin(file, config, log.clone(), trace).map_err(cannot_begin)?;
         manager.conduct().map_err(cannot_begin)
     });
     ended.map_err(|(failure, why)| {

@@ -1,6 +1,6 @@
 //! [`Manager`]: runs the daemon from start to end, on the main thread.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -22,6 +22,7 @@ use super::{Message, listen};
 use crate::descriptors;
 use crate::parties::Terms;
 use crate::parties::{Beginning, Parties};
+use crate::trace::Tracer;
 use crate::view::{Note, View, Weight};
 
 /// The machine's partition manager.
@@ -52,6 +53,7 @@ pub(super) struct Manager {
     /// A stuck thread has been reported.
     pub(super) stuck: bool,
     pub(super) plugging: Option<Sender<()>>,
+    trace: Option<Tracer>,
 }
 
 /// Whether the configuration is to be reloaded, and whether that is possible now.
@@ -64,7 +66,12 @@ pub(super) struct Reloading {
 }
 
 impl Manager {
-    pub(super) fn begin(file: Option<PathBuf>, config: Config, log: Log) -> Result<Self, String> {
+    pub(super) fn begin(
+        file: Option<PathBuf>,
+        config: Config,
+        log: Log,
+        trace: Option<PathBuf>,
+    ) -> Result<Self, String> {
         let (sender, messages) = mpsc::channel();
         listen(sender.clone())
             .map_err(|error| format!("signal handlers cannot be installed: {error}"))?;
@@ -101,6 +108,13 @@ impl Manager {
         let observed = Arc::clone(&events);
         let observe = move |event: &Event| observed.observe(event);
         partition.observe(observe).map_err(|error| error.to_string())?.detach();
+        let trace = trace.or_else(|| config.trace().map(Path::to_owned));
+        let trace = trace.map(|path| {
+            let log = log.clone();
+            let wrong = move |why: String| log.line(Weight::Bad, &format!("hotadd: {why}"));
+            Tracer::begin(&partition, config.name(), &path, wrong)
+        });
+        let trace = trace.transpose()?;
         let adder = Adder::listen(&partition).map_err(|error| error.to_string())?;
         Ok(Self {
             config,
@@ -124,6 +138,7 @@ impl Manager {
             beat: Instant::now(),
             stuck: false,
             plugging: None,
+            trace,
         })
     }
 
@@ -312,6 +327,9 @@ impl Manager {
         self.log.say_left_out(true);
         let active: CpuList = self.partition.active().iter().map(|p| p.id).collect();
         self.log.line(Weight::Plain, &format!("ended; processors {active} stay active"));
+        if let Some(trace) = self.trace.take() {
+            trace.end();
+        }
     }
 
     pub(super) fn say(&self, what: &str) {

@@ -113,6 +113,8 @@ impl Config {
             (new.socket != service.socket, "service.socket"),
             (new.group != service.group, "service.group"),
             (new.bus != service.bus, "service.bus"),
+            (new.metrics != service.metrics, "service.metrics"),
+            (new.trace != service.trace, "service.trace"),
         ];
         stays.extend(of_service.iter().filter(|(differs, _)| *differs).map(|(_, key)| key));
         self.service = service.clone();

@@ -7,7 +7,7 @@ use hotadd_service::{Access, AccessError, BusAddress, PlaceError, check_place};
 use rustix::process::geteuid;
 
 use super::RUN;
-use super::config::{Bus, Config, Kind};
+use super::config::{Bus, Config, Kind, Text};
 use super::manager::Manager;
 use crate::view::Weight;
 
@@ -31,6 +31,11 @@ impl Config {
     /// The partition's name.
     pub(super) fn name(&self) -> &str {
         self.service.name.as_ref().map_or(NAME, |name| &name.0.0)
+    }
+
+    /// The file of the trace.
+    pub(super) fn trace(&self) -> Option<&Path> {
+        self.service.trace.as_ref().map(|trace| trace.0.0.as_path())
     }
 
     /// The path of its socket. Only root's is in the machine's folder.
@@ -95,6 +100,10 @@ impl Manager {
         let mut found = format!("listening at {}", socket.display());
         let Some(service) = &self.service else { return Ok(found) };
         service.open(&socket).map_err(|error| error.to_string())?;
+        if let Some(Text(address)) = &self.config.service.metrics {
+            let place = service.serve_metrics(address).map_err(|error| error.to_string())?;
+            found += &format!(", with metrics at {place}");
+        }
         if let Some(address) = self.bus() {
             let joined = service.join_bus_when_there(&address, FOR_THE_BUS);
             if joined.map_err(|error| error.to_string())? {

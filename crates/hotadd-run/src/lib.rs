@@ -21,12 +21,13 @@ pub mod workload;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hotadd::{CpuList, Follow};
 use hotadd_daemon::spec::{DriverSpec, SimulateSpec};
 use hotadd_daemon::view::{Note, View};
-use hotadd_service::BusAddress;
+use hotadd_service::{BusAddress, MetricsAddress};
 use serde::Serialize;
 
 pub use self::fail_on::FailOn;
@@ -66,6 +67,10 @@ pub struct Options {
     pub command: Vec<OsString>,
     /// What makes the run fail although its command succeeds.
     pub fail_on: FailOn,
+    /// Where metrics are served.
+    pub metrics: Option<MetricsAddress>,
+    /// Where a trace of the run is written.
+    pub trace: Option<PathBuf>,
     /// The command's stdout goes to stderr, because events use stdout.
     pub to_stderr: bool,
 }

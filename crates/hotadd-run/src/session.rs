@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use hotadd::{CpuList, Event, Follow, HardwareId, Partition, Registration};
 use hotadd_daemon::parties::{Parties, Terms};
+use hotadd_daemon::trace::Tracer;
 use hotadd_daemon::view::{View, Weight};
 use hotadd_service::children::Ending;
 use hotadd_service::{Record, Service};
@@ -56,6 +57,10 @@ pub(crate) enum Message {
     Left,
     /// Processors that appear cannot be followed.
     NotFollowed(hotadd::Error),
+    /// Where metrics are served.
+    Metrics(String),
+    /// The trace cannot be continued.
+    Untraced(String),
     /// Everything planned was done.
     Planned,
     /// The command ended.
@@ -87,6 +92,7 @@ pub(crate) struct Session<D> {
     signal: Option<i32>,
     failures: Failures,
     cpus_allowed_list: Option<String>,
+    trace: Option<Tracer>,
 }
 
 impl<D: Display> Session<D> {
@@ -119,6 +125,7 @@ impl<D: Display> Session<D> {
             signal: None,
             failures: Failures::new(options.fail_on),
             cpus_allowed_list: None,
+            trace: None,
         };
         session.announce(&plan);
         let began = session.set_up(options, plan);
@@ -139,6 +146,13 @@ impl<D: Display> Session<D> {
             let _ = observer.send(Message::Event(Box::new(event.clone())));
         };
         self.partition.observe(observe).map_err(CannotBegin::by("observing"))?.detach();
+        if let Some(path) = &options.trace {
+            let sender = self.sender.clone();
+            let wrong = move |why| drop(sender.send(Message::Untraced(why)));
+            let name = options.name.as_deref().unwrap_or(&self.view.title);
+            let trace = Tracer::begin(&self.partition, name, path, wrong);
+            self.trace = Some(trace.map_err(CannotBegin::usage)?);
+        }
         // Nothing that the command or a driver starts may escape from the partition or outlive it.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(CannotBegin::by("the command's processes cannot be tracked"))?;
@@ -253,6 +267,12 @@ impl<D: Display> Session<D> {
                 self.display
                     .show(News::Note(Some(&self.view.remark(Weight::Bad, text))), &self.view);
             }
+            Message::Metrics(place) => {
+                let text = format!("metrics are served at {place}");
+                self.display
+                    .show(News::Note(Some(&self.view.remark(Weight::Plain, text))), &self.view);
+            }
+            Message::Untraced(why) => self.display.wrong(&why),
             Message::Planned => self.planned = true,
             Message::Ended(ending) => self.ending = Some(ending),
         }
@@ -277,6 +297,9 @@ impl<D: Display> Session<D> {
     /// Shows the output of a driver.
     fn driver_output(&mut self, line: &DriverOutput) {
         self.failures.said(&line.driver, &line.output);
+        if let Some(trace) = &self.trace {
+            trace.said(&line.driver, &line.output);
+        }
         let epoch = self.partition.epoch().0;
         self.display.record(&Record::said(&line.driver, &line.output, epoch));
         let note = self.view.hear(&line.driver, &line.output);
@@ -367,6 +390,9 @@ impl<D: Display> Session<D> {
             record.signal = Some(signal);
         }
         self.display.record(&record);
+        if let Some(trace) = self.trace.take() {
+            trace.end();
+        }
         self.display.close(&self.view);
     }
 }

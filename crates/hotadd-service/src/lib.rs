@@ -23,6 +23,7 @@ pub mod children;
 pub mod fuzzing;
 pub mod host;
 mod lock;
+mod metrics;
 mod object;
 mod parties;
 pub mod script;
@@ -32,6 +33,7 @@ mod transport;
 
 pub use access::policy::{Access, AccessError};
 pub use hotadd_wire::{BusAddress, MACHINE_BUS_NAME, bus_name, is_name, runtime_dir};
+pub use metrics::address::MetricsAddress;
 pub use object::departures::Departures;
 pub use object::log::Log;
 pub use object::record::Record;

@@ -13,12 +13,15 @@ use hotadd::{Observation, PageError, Partition, PartyId, text};
 use hotadd_wire::{BusAddress, bus, is_name};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::access::authority::Authority;
 use crate::access::peer::Peer;
 use crate::access::policy::Access;
 use crate::access::rights::Rights;
 use crate::lock::lock;
+use crate::metrics::address::MetricsAddress;
+use crate::metrics::http::Listener;
 use crate::object::core::Core;
 use crate::object::departures::Departures;
 use crate::object::log::Log;
@@ -51,6 +54,14 @@ pub enum ServiceError {
         /// The reason.
         reason: String,
     },
+    /// The metrics cannot be served at this address.
+    #[error("metrics cannot be served at {address}: {error}")]
+    Metrics {
+        /// The address.
+        address: String,
+        /// The error.
+        error: io::Error,
+    },
     /// A thread or a descriptor could not be created.
     #[error("the partition cannot be served: {0}")]
     System(#[from] io::Error),
@@ -68,6 +79,7 @@ pub struct Service {
     thread: Option<JoinHandle<()>>,
     places: Mutex<Vec<Held>>,
     observation: Option<Observation>,
+    metrics: Mutex<Vec<AbortHandle>>,
 }
 
 impl Service {
@@ -131,7 +143,8 @@ impl Service {
         };
         let thread = thread::Builder::new().name("hotadd-dbus".to_owned()).spawn(serve)?;
         let (thread, observation) = (Some(thread), Some(observation));
-        Ok(Self { core, handle, stop, thread, places: Mutex::default(), observation })
+        let (places, metrics) = (Mutex::default(), Mutex::default());
+        Ok(Self { core, handle, stop, thread, places, observation, metrics })
     }
 
     /// Listens at one more socket. Only peers that [`Access`] allows are accepted: the socket has mode 0600, in a folder of mode
@@ -233,9 +246,27 @@ impl Service {
         Err(ServiceError::Bus { bus: address.to_string(), reason })
     }
 
+    /// Serves the metrics over HTTP, at a socket or a port, until this is dropped. The socket of a machine's partition is open to
+    /// every user, and any other only to this user; a port is open to whoever reaches it. Returns where it is.
+    ///
+    /// # Errors
+    /// If it cannot be listened there.
+    pub fn serve_metrics(&self, address: &MetricsAddress) -> Result<String, ServiceError> {
+        let failed = |error| ServiceError::Metrics { address: address.to_string(), error };
+        let listener = {
+            let _runtime = self.handle.enter();
+            Listener::at(address, self.core.access.is_machine()).map_err(failed)?
+        };
+        let place = listener.place().map_err(failed)?;
+        let serving = self.handle.spawn(listener.serve(Arc::downgrade(&self.core)));
+        lock(&self.metrics).push(serving.abort_handle());
+        Ok(place)
+    }
+
     /// Removes the sockets, so that no new peer finds the service. Existing connections stay until this is dropped.
     pub fn close(&self) {
         lock(&self.places).drain(..).for_each(|place| *lock(&place) = None);
+        lock(&self.metrics).drain(..).for_each(|serving| serving.abort());
     }
 
     /// What waits until the parties that have deregistered, or whose connections are lost, are out of the partition. It can be

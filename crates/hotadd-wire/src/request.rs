@@ -46,6 +46,8 @@ pub enum Request {
     GetHistory(u32),
     /// Returns why processors are not active, starting with this one.
     GetAbsent(u32),
+    /// Returns the metrics.
+    GetMetrics,
 }
 
 /// The arguments of Register.
@@ -103,6 +105,7 @@ impl Request {
             Self::RestartParty(name) => call("RestartParty", name),
             Self::GetHistory(most) => call("GetHistory", most),
             Self::GetAbsent(first) => call("GetAbsent", first),
+            Self::GetMetrics => call("GetMetrics", &()),
         }
     }
 
@@ -137,6 +140,7 @@ impl Request {
             "RestartParty" => Self::RestartParty(arguments(call)?),
             "GetHistory" => Self::GetHistory(arguments(call)?),
             "GetAbsent" => Self::GetAbsent(arguments(call)?),
+            "GetMetrics" => nothing(Self::GetMetrics)?,
             other => return Err(unknown_method(other).into()),
         })
     }
@@ -199,6 +203,7 @@ mod tests {
             Request::RestartParty("pool".to_owned()),
             Request::GetHistory(10),
             Request::GetAbsent(4),
+            Request::GetMetrics,
         ];
         for request in all {
             let call = request.call().unwrap();

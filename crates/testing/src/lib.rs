@@ -3,6 +3,8 @@
 //! A test that is skipped has shown nothing. So `./test` says at its beginning what this machine lacks (`HOTADD_LACKS`), counts
 //! at its end what was skipped for it (`HOTADD_SKIPPED`), and where `CI` is set a test fails that is skipped for anything else.
 
+pub mod trace;
+
 use std::env;
 use std::fmt;
 use std::fs::OpenOptions;

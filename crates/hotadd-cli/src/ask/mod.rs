@@ -1,12 +1,14 @@
-//! The commands that talk to a running partition: status, parties, add, remove, rehearse, history.
+//! The commands that talk to a running partition: status, parties, add, remove, rehearse, history, trace.
 
 mod connection;
 mod failure;
 mod found;
+pub(crate) mod metrics;
 mod missing;
 mod out;
 mod patience;
 mod talk;
+pub(crate) mod trace;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -54,6 +56,13 @@ pub(crate) fn report(result: Result<bool, AskError>) -> ExitCode {
 
 /// Why a command has no answer.
 pub(crate) struct AskError(Failure);
+
+impl AskError {
+    /// Something else than the partition failed.
+    pub(crate) fn failed(why: String) -> Self {
+        Self(Failure::Broken(why))
+    }
+}
 
 impl From<Failure> for AskError {
     fn from(failure: Failure) -> Self {

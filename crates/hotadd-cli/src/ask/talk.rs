@@ -70,8 +70,32 @@ impl Talk {
         method: &str,
         arguments: &impl Encode,
     ) -> Result<R, Failure> {
+        self.call_until(self.patience.end(), method, arguments)
+    }
+
+    /// As [`call`](Self::call), for a command that asks again and again: each answer may take as long as the first.
+    pub(super) fn call_again<R: Decode>(
+        &self,
+        method: &str,
+        arguments: &impl Encode,
+    ) -> Result<R, Failure> {
+        self.call_until(Some(Instant::now() + self.patience.limit()), method, arguments)
+    }
+
+    /// Waits for this long. Returns false if Ctrl-C was pressed.
+    pub(super) fn rest(&self, time: Duration) -> bool {
+        let resting = async { self.patience.wait(None, tokio::time::sleep(time)).await };
+        self.runtime.block_on(resting).is_ok()
+    }
+
+    fn call_until<R: Decode>(
+        &self,
+        until: Option<Instant>,
+        method: &str,
+        arguments: &impl Encode,
+    ) -> Result<R, Failure> {
         self.runtime.block_on(async {
-            match self.patience.wait(self.patience.end(), self.ask(method, arguments)).await {
+            match self.patience.wait(until, self.ask(method, arguments)).await {
                 Ok(answer) => answer,
                 Err(Over::Interrupted) => Err(Failure::Interrupted(None)),
                 Err(Over::Late) => Err(self.silent().await),

@@ -24,11 +24,17 @@ impl<D: Display> Session<D> {
                 service
             }
             // Disconnected peers and the reasons are reported by events, so nothing is logged here.
-            None if options.drivers.iter().any(DriverSpec::is_isolated) => {
+            None if options.metrics.is_some()
+                || options.drivers.iter().any(DriverSpec::is_isolated) =>
+            {
                 Service::new(&self.partition, "run", Arc::new(|_| ()))?
             }
             None => return Ok(None),
         };
+        if let Some(address) = &options.metrics {
+            // Fails only when the run is over.
+            let _ = self.sender.send(Message::Metrics(service.serve_metrics(address)?));
+        }
         service.restart_by(self.parties.restart());
         Ok(Some(Arc::new(service)))
     }

@@ -29,7 +29,7 @@ impl Right {
     pub(crate) fn to_call(method: &str) -> Option<Self> {
         Some(match method {
             "GetSet" | "GetPage" | "GetParties" | "GetWaiting" | "GetCandidates" | "GetMissing"
-            | "GetHistory" | "GetAbsent" => Self::Look,
+            | "GetHistory" | "GetAbsent" | "GetMetrics" => Self::Look,
             "Register" | "Deregister" | "OpenBoard" => Self::Register,
             "Add" | "AddBatch" | "Remove" | "Rehearse" | "RestartParty" => Self::Change,
             _ => return None,

@@ -15,9 +15,13 @@ use tokio::sync::Notify;
 use crate::access::peer::Peer;
 use crate::access::policy::Access;
 use crate::lock::lock;
+use crate::metrics;
+use crate::metrics::counts::Counts;
+use crate::metrics::text::Format;
 use crate::object::departures::Departures;
 use crate::object::ledger::Ledger;
 use crate::object::log::{Log, Refusals};
+use crate::object::probes;
 use crate::object::signal;
 use crate::parties::connection::Connection;
 use crate::parties::registered::Party;
@@ -45,6 +49,7 @@ pub(crate) struct Core {
     /// The id of this machine.
     pub(crate) machine: Option<String>,
     pub(crate) ledger: Mutex<Ledger>,
+    counts: Mutex<Counts>,
     pub(crate) log: Log,
     pub(crate) access: Access,
     pub(crate) calls: Arc<Calls>,
@@ -82,6 +87,7 @@ impl Core {
             guid: format!("{:016x}{:016x}", half(), half()),
             machine: machine_id(),
             ledger: Mutex::default(),
+            counts: Mutex::default(),
             log,
             access,
             calls: Arc::default(),
@@ -193,6 +199,8 @@ impl Core {
             let set = self.partition.active();
             set.by_id(id).is_some_and(|processor| set.contains(processor.index))
         };
+        probes::event(event);
+        lock(&self.counts).observe(event);
         let gone = lock(&self.ledger).write(event, is_active);
         if let (Some(connection), Some(party)) =
             (gone.and_then(|gone| gone.upgrade()), &event.party)
@@ -212,6 +220,23 @@ impl Core {
                 connection.tell(&signal, &plain);
             }
         }
+    }
+
+    /// The metrics. Waits for no party.
+    pub(crate) fn metrics(&self, format: Format) -> String {
+        let set = self.partition.active();
+        let mut state = metrics::text::State {
+            name: self.name.clone(),
+            hardware: self.partition.hardware(),
+            epoch: set.epoch().0,
+            active: set.iter().count(),
+            unagreed: set.iter().filter(|processor| !set.is_agreed(processor.index)).count(),
+            proposed: set.proposed().len(),
+            missing: self.partition.missing().unwrap_or_default(),
+            ..metrics::text::State::default()
+        };
+        lock(&self.ledger).describe(&mut state);
+        metrics::text::write(&lock(&self.counts), &state, format)
     }
 
     /// Relaxed: the lock of `connections` provides the order that matters, which is that none joins after

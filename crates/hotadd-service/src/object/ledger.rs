@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hotadd::{Event, EventKind, HardwareId, Level, PartyInfo};
 use hotadd_wire::{MAX_REASON, PartyRow, Room, WaitingRow};
+use rustix::time::{ClockId, clock_gettime};
 
+use crate::metrics::text::State;
 use crate::object::record::Record;
 use crate::parties::connection::Connection;
 use crate::parties::removed::{Absence, Removed};
@@ -15,8 +17,18 @@ use crate::parties::removed::{Absence, Removed};
 /// The maximum number of events that are kept.
 const KEPT: usize = 1000;
 
-/// An event, and when it happened in milliseconds since 1970.
-type Entry = Arc<(u64, Event)>;
+/// An event that is kept.
+pub(crate) struct Kept {
+    event: Event,
+    /// When it happened, in milliseconds since 1970.
+    time: u64,
+    /// When what it is about ended, in microseconds of the monotonic clock.
+    mono: u64,
+    /// Its position among all events.
+    seq: u64,
+}
+
+type Entry = Arc<Kept>;
 
 /// A party in another process: the connection over which it is called, and its time limit.
 type Remote = (Weak<Connection>, Duration);
@@ -25,6 +37,8 @@ type Remote = (Weak<Connection>, Duration);
 #[derive(Default)]
 pub(crate) struct Ledger {
     history: VecDeque<Entry>,
+    /// How many events there were.
+    written: u64,
     removed: Removed,
     waiting: BTreeMap<u64, (Event, Instant)>,
     roster: HashMap<u64, PartyInfo>,
@@ -44,20 +58,27 @@ impl Ledger {
         is_active: impl FnOnce(HardwareId) -> bool,
     ) -> Option<Weak<Connection>> {
         let party = event.party.as_ref();
+        let mut mono = monotonic();
         if let Some(party) = party {
             if event.kind == EventKind::Calling {
                 self.waiting.insert(party.id.0, (event.clone(), Instant::now()));
                 return None;
             }
             // Any other event about a party that is being waited for says how the waiting ended.
-            self.waiting.remove(&party.id.0);
+            let waited = self.waiting.remove(&party.id.0);
+            // Parties of a level answer at the same time, and are reported one after the other.
+            if let (Some((_, since)), Some(took)) = (waited, event.took) {
+                mono = mono.saturating_sub(micros(since.elapsed())).saturating_add(micros(took));
+            }
         }
         if self.history.len() == KEPT {
             self.history.pop_front();
         }
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.history.push_back(Arc::new((time, event.clone())));
+        self.written += 1;
+        let seq = self.written;
+        self.history.push_back(Arc::new(Kept { event: event.clone(), time, mono, seq }));
         self.removed.observe(event, time, is_active);
         match (event.kind, party) {
             (EventKind::Registered, Some(party)) => {
@@ -109,6 +130,16 @@ impl Ledger {
         parties.into_iter().map(row).collect()
     }
 
+    /// What the metrics say of parties and of processors that are not active.
+    pub(crate) fn describe(&self, state: &mut State) {
+        state.remote_parties = self.roster.keys().filter(|id| self.remote.contains_key(id)).count();
+        state.local_parties = self.roster.len() - state.remote_parties;
+        state.waiting = self.waiting.len();
+        let longest = self.waiting.values().map(|(_, since)| micros(since.elapsed())).max();
+        state.longest_wait = longest.unwrap_or(0);
+        (state.refused, state.vanished) = self.removed.count();
+    }
+
     /// The parties being waited for, the longest wait first.
     pub(crate) fn waiting(&self) -> Vec<WaitingRow> {
         let mut waiting: Vec<_> = self.waiting.values().collect();
@@ -117,20 +148,31 @@ impl Ledger {
             let name = event.party.as_ref().map(|party| party.name.clone());
             let state = event.state.map_or("", hotadd::State::name).to_owned();
             let id = event.id.map_or(0, |id| id.0);
-            let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
-            (name.unwrap_or_default(), state, id, micros)
+            (name.unwrap_or_default(), state, id, micros(since.elapsed()))
         };
         waiting.into_iter().map(row).collect()
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The monotonic clock in microseconds.
+fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let [seconds, nanos] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+    seconds.saturating_mul(1_000_000).saturating_add(nanos / 1000)
 }
 
 /// Events as lines of JSON, oldest first: the latest events that fit into one message.
 pub(crate) fn lines(entries: &[Entry]) -> Vec<String> {
     let mut room = Room::default();
     let mut lines = Vec::new();
-    for (time, event) in entries.iter().rev().map(|entry| &**entry) {
+    for Kept { event, time, mono, seq } in entries.iter().rev().map(|entry| &**entry) {
         let Some(mut record) = Record::of(event) else { continue };
-        record.time = Some(*time);
+        (record.time, record.mono, record.seq) = (Some(*time), Some(*mono), Some(*seq));
+        record.party = event.party.as_ref().map(|party| party.id.0);
         record.shorten(MAX_REASON);
         let Ok(line) = serde_json::to_string(&record) else { continue };
         // The length before the string, the zero after it, and alignment of the next.

@@ -5,6 +5,7 @@ pub(crate) mod departures;
 pub(crate) mod dispatch;
 pub(crate) mod ledger;
 pub(crate) mod log;
+mod probes;
 pub(crate) mod record;
 pub(crate) mod reply;
 pub(crate) mod requests;

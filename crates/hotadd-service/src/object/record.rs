@@ -50,6 +50,15 @@ pub struct Record {
     /// In a history: the time of the event, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,
+    /// In a history: the same, or when the call ended, in microseconds of the monotonic clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mono: Option<u64>,
+    /// In a history: its position among all events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seq: Option<u64>,
+    /// In a history: the party's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) party: Option<u64>,
     /// `said`: what a driver printed; `unloaded`: what it left behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<String>,

@@ -11,6 +11,7 @@ use hotadd_wire::{
 use crate::access::policy::Right;
 use crate::access::rights::{Rights, Trespass};
 use crate::lock::lock;
+use crate::metrics::text::Format;
 use crate::object::ledger;
 use crate::object::reply::{self, Refusal, Reply, answer};
 use crate::object::session::{MOST_PARTIES, Session, UnderWay};
@@ -46,6 +47,7 @@ const fn thread(request: &Request) -> &'static str {
         Request::GetCandidates => "hotadd-candidates",
         Request::GetMissing => "hotadd-missing",
         Request::GetHistory(_) => "hotadd-history",
+        Request::GetMetrics => "hotadd-metrics",
         _ => "hotadd-absent",
     }
 }
@@ -196,6 +198,7 @@ fn serve(
             let absent = lock(&core.ledger).absent(first);
             answer(call, &absent.into_iter().map(removed::row).collect::<Vec<_>>())
         }
+        Request::GetMetrics => answer(call, &core.metrics(Format::Prometheus)),
         // These requests do not wait, and were answered at once.
         Request::Deregister(_)
         | Request::GetSet

@@ -39,7 +39,7 @@ pub(crate) struct Absence {
 pub(crate) struct Removed {
     absences: BTreeMap<u32, Arc<Absence>>,
     /// The number of entries made so far.
-    count: u64,
+    made: u64,
 }
 
 impl Removed {
@@ -82,7 +82,7 @@ impl Removed {
     }
 
     fn keep(&mut self, id: HardwareId, status: Status, event: &Event, time: u64) {
-        self.count += 1;
+        self.made += 1;
         let absence = Absence {
             party: event.party.as_ref().map(|p| presentable(&p.name)).unwrap_or_default(),
             status,
@@ -90,7 +90,7 @@ impl Removed {
             clause: event.clause.unwrap_or_default(),
             reason: event.reason.as_deref().map(presentable).unwrap_or_default(),
             time,
-            nth: self.count,
+            nth: self.made,
         };
         self.absences.insert(id.0, Arc::new(absence));
         if self.absences.len() > MOST {
@@ -106,6 +106,12 @@ impl Removed {
         if let Some(id) = oldest.map(|(id, _)| *id) {
             self.absences.remove(&id);
         }
+    }
+
+    /// How many processors were refused or failed to start, and how many vanished.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let vanished = self.absences.values().filter(|absence| absence.clause == "X2").count();
+        (self.absences.len() - vanished, vanished)
     }
 
     /// The entries of this processor and those with greater ids, ascending: as many as fit into one message.

@@ -1,0 +1,6 @@
+//! The metrics of a partition: [counted](counts) from its events, written as [text](text), and [served](http) to whoever scrapes.
+
+pub(crate) mod address;
+pub(crate) mod counts;
+pub(crate) mod http;
+pub(crate) mod text;
