@@ -38,7 +38,7 @@ const PACKAGES: [&str; 15] = [
 ];
 
 /// Folders that no guest reads. They are half of everything.
-const LEFT_OUT: [&str; 13] = [
+pub(crate) const LEFT_OUT: [&str; 13] = [
     "boot",
     "usr/lib/udev/hwdb.d",
     "usr/lib/x86_64-linux-gnu/gconv",

@@ -131,9 +131,20 @@ fn another_prefix_is_used_in_the_unit_and_the_bus_policy_stays_in_etc() {
 }
 
 #[test]
+fn zshs_completions_are_installed_where_the_distribution_has_them() {
+    let below = Below::new();
+    below.done(&["ZSH=/usr/share/zsh/vendor-completions"]);
+    assert!(below.path("/usr/share/zsh/vendor-completions/_hotadd").exists());
+    assert!(!below.path("/usr/share/zsh/site-functions").exists(), "only there");
+    below.done(&["--remove"]);
+    assert_eq!(below.files(), [CONFIGURATION]);
+}
+
+#[test]
 fn bad_arguments_and_a_damaged_list_are_refused_without_changes() {
     let below = Below::new();
-    for word in ["PREFIX=usr", "PREFIX=/", "PREFIX=/a|b", "PREFIX=/usr/../x", "--force"] {
+    for word in ["PREFIX=usr", "PREFIX=/", "PREFIX=/a|b", "PREFIX=/usr/../x", "ZSH=usr", "--force"]
+    {
         let refused = below.install(&[word]);
         assert!(!refused.status.success(), "{word}");
         assert!(stderr(&refused).starts_with("dist/install: "), "{word}: {}", stderr(&refused));

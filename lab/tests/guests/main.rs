@@ -24,6 +24,7 @@ mod looks;
 mod missing;
 mod others;
 mod overflow;
+mod packaged;
 mod parties;
 mod removing;
 mod service;
