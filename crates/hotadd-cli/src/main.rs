@@ -14,6 +14,7 @@ mod say;
 mod trace;
 mod tui;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
         Command::Parties(ask) => ask::report(ask::parties(&ask)),
         Command::Add(change) => ask::report(ask::change(&change, true)),
         Command::Remove(change) => ask::report(ask::change(&change, false)),
-        Command::Rehearse(change) => ask::report(ask::rehearse(&change)),
+        Command::Rehearse(rehearse) => ask::report(ask::rehearse(&rehearse)),
+        Command::Watch(watch) => watch::run(&watch),
         Command::History(history) => ask::report(ask::history(&history)),
         Command::Metrics(metrics) => ask::report(ask::metrics::run(&metrics)),
         Command::Trace(trace) => ask::report(trace::run(&trace)),

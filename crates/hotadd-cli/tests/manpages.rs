@@ -34,6 +34,7 @@ fn every_public_command_has_a_man_page_with_all_its_options() {
         "-status",
         "-trace",
         "-verify",
+        "-watch",
         "",
     ];
     assert_eq!(names, commands.map(|command| format!("hotadd{command}.1")));

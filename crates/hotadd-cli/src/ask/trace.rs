@@ -35,7 +35,7 @@ pub(crate) fn follow(
         if left.is_some_and(|left| left.is_zero()) {
             break;
         }
-        if !talk.rest(left.map_or(EVERY, |left| left.min(EVERY))) {
+        if talk.pause(left.map_or(EVERY, |left| left.min(EVERY))).is_err() {
             break;
         }
         match steps(&talk) {
@@ -52,7 +52,7 @@ pub(crate) fn follow(
     }
     if goes_on {
         // Who has not answered yet. A partition that does not say so has been heard all the same.
-        let waiting: Vec<WaitingRow> = talk.call_again("GetWaiting", &()).unwrap_or_default();
+        let waiting: Vec<WaitingRow> = talk.call_anew("GetWaiting", &()).unwrap_or_default();
         for (name, state, id, us) in waiting {
             let step = Step::waiting(name, state, id, now().saturating_sub(us));
             write(&trace.step(&step));
@@ -64,7 +64,7 @@ pub(crate) fn follow(
 
 /// The events that the partition has, oldest first.
 fn steps(talk: &Talk) -> Result<Vec<Step>, Failure> {
-    let events: Vec<String> = talk.call_again("GetHistory", &MOST)?;
+    let events: Vec<String> = talk.call_anew("GetHistory", &MOST)?;
     // Entries that are not valid are skipped.
     Ok(events.iter().filter_map(|event| serde_json::from_str(event).ok()).collect())
 }
@@ -72,9 +72,9 @@ fn steps(talk: &Talk) -> Result<Vec<Step>, Failure> {
 /// The history, and what the partition was like before it.
 fn begin(talk: &Talk, ask: &Ask) -> Result<(Vec<Step>, Beginning), Failure> {
     let mut history = steps(talk)?;
-    let set: WireSet = talk.call_again("GetSet", &())?;
+    let set: WireSet = talk.call_anew("GetSet", &())?;
     let set = wire::read_set(set).map_err(|error| Failure::Broken(error.to_string()))?;
-    let spare: Vec<u32> = talk.call_again("GetCandidates", &())?;
+    let spare: Vec<u32> = talk.call_anew("GetCandidates", &())?;
     // What happened between the two answers belongs to the trace, and not to what was before it.
     let epoch = set.epoch().0;
     history.retain(|step| step.epoch <= epoch);

@@ -24,7 +24,7 @@ pub(crate) struct Kept {
     time: u64,
     /// When what it is about ended, in microseconds of the monotonic clock.
     mono: u64,
-    /// Its position among all events.
+    /// Its number among all events, the first of which is 1.
     seq: u64,
 }
 
@@ -37,8 +37,8 @@ type Remote = (Weak<Connection>, Duration);
 #[derive(Default)]
 pub(crate) struct Ledger {
     history: VecDeque<Entry>,
-    /// How many events there were.
-    written: u64,
+    /// How many events are no longer kept.
+    dropped: u64,
     removed: Removed,
     waiting: BTreeMap<u64, (Event, Instant)>,
     roster: HashMap<u64, PartyInfo>,
@@ -73,11 +73,11 @@ impl Ledger {
         }
         if self.history.len() == KEPT {
             self.history.pop_front();
+            self.dropped += 1;
         }
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.written += 1;
-        let seq = self.written;
+        let seq = self.next();
         self.history.push_back(Arc::new(Kept { event: event.clone(), time, mono, seq }));
         self.removed.observe(event, time, is_active);
         match (event.kind, party) {
@@ -110,6 +110,21 @@ impl Ledger {
     pub(crate) fn latest(&self, most: usize) -> Vec<Entry> {
         let skipped = self.history.len().saturating_sub(most);
         self.history.iter().skip(skipped).cloned().collect()
+    }
+
+    /// The number of the next event.
+    fn next(&self) -> u64 {
+        let kept = u64::try_from(self.history.len()).unwrap_or(u64::MAX);
+        self.dropped.saturating_add(kept).saturating_add(1)
+    }
+
+    /// The kept events from this number on, oldest first, and the number of the first of them. Without such an event, that is the
+    /// number of the next one.
+    pub(crate) fn since(&self, from: u64) -> (u64, Vec<Entry>) {
+        let oldest = self.dropped.saturating_add(1);
+        let first = from.clamp(oldest, self.next());
+        let skipped = usize::try_from(first - oldest).unwrap_or(usize::MAX);
+        (first, self.history.iter().skip(skipped).cloned().collect())
     }
 
     /// Why this processor and those with greater ids are not active, as many as fit into one message.
@@ -167,20 +182,28 @@ fn monotonic() -> u64 {
 
 /// Events as lines of JSON, oldest first: the latest events that fit into one message.
 pub(crate) fn lines(entries: &[Entry]) -> Vec<String> {
+    let mut lines = fitting(entries.iter().rev());
+    lines.reverse();
+    lines
+}
+
+/// The same with the earliest events that fit.
+pub(crate) fn earliest(entries: &[Entry]) -> Vec<String> {
+    fitting(entries.iter())
+}
+
+/// Events as lines of JSON in this order, up to the first that does not fit into the message.
+fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
     let mut room = Room::default();
-    let mut lines = Vec::new();
-    for Kept { event, time, mono, seq } in entries.iter().rev().map(|entry| &**entry) {
-        let Some(mut record) = Record::of(event) else { continue };
+    // The history has no event that has no record, so that no number is skipped.
+    let line = |entry: &Entry| {
+        let Kept { event, time, mono, seq } = &**entry;
+        let mut record = Record::of(event)?;
         (record.time, record.mono, record.seq) = (Some(*time), Some(*mono), Some(*seq));
         record.party = event.party.as_ref().map(|party| party.id.0);
         record.shorten(MAX_REASON);
-        let Ok(line) = serde_json::to_string(&record) else { continue };
-        // The length before the string, the zero after it, and alignment of the next.
-        if !room.takes(line.len() + 8) {
-            break;
-        }
-        lines.push(line);
-    }
-    lines.reverse();
-    lines
+        serde_json::to_string(&record).ok()
+    };
+    // The length before the string, the zero after it, and alignment of the next.
+    entries.filter_map(line).take_while(|line| room.takes(line.len() + 8)).collect()
 }
