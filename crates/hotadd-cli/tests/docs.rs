@@ -11,7 +11,7 @@ use hotadd_testing::{Need, skip};
 
 use common::{commands, events, is_walked, names, stderr, stdout};
 
-const PAGES: [(&str, &str); 15] = [
+const PAGES: [(&str, &str); 16] = [
     ("README.md", include_str!("../../../README.md")),
     ("crates/hotadd-cli/README.md", include_str!("../README.md")),
     ("CONTRIBUTING.md", include_str!("../../../CONTRIBUTING.md")),

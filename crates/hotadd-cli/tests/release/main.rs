@@ -1,8 +1,8 @@
 //! What is said about a release: the compiler that it needs, its dependencies, its changes, its tarball.
 
 mod changelog;
-mod dependencies;
 mod crates;
+mod dependencies;
 mod rust_version;
 mod tarball;
 

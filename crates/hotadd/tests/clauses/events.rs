@@ -4,7 +4,7 @@ use hotadd::{HardwareId, State, Status};
 
 use crate::recorder::World;
 
-use State::AddStart;
+use State::{AddStart, RemoveStart};
 
 #[test]
 fn a5_observers_hear_a_join_in_the_order_in_which_it_happens() {
