@@ -131,7 +131,10 @@ fn command(text: &str) -> Option<Command> {
             (None, None) => Command::Add(rest.parse().ok()?),
         },
         "remove" => Command::Remove(rest.parse().ok()?),
-        "rehearse" => Command::Rehearse(rest.parse().ok()?),
+        "rehearse" => match rest.strip_prefix("removal ") {
+            Some(rest) => Command::RehearseRemoval(rest.parse().ok()?),
+            None => Command::Rehearse(rest.parse().ok()?),
+        },
         "observe" => Command::Observe,
         _ => Command::Fault(fault(text)?),
     })

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use hotadd::{
     ActiveSet, Batch, Driver, Error, Event, EventKind, HardwareId, Notice, Partition, Registration,
-    Removal, Veto,
+    Rehearsal, Removal, Veto,
 };
 
 use crate::scenario::{Command, Fault, Need};
@@ -62,6 +62,11 @@ impl Drop for OnPartition {
         let all = std::mem::take(&mut *self.registrations.lock().expect("no holder panics"));
         drop(all);
     }
+}
+
+/// Each party and whether it agreed.
+fn answers(rehearsal: Rehearsal) -> Vec<(String, bool)> {
+    rehearsal.answers.into_iter().map(|a| (a.party.name, a.answer.is_ok())).collect()
 }
 
 fn refusal(error: &Error) -> Refusal {
@@ -128,7 +133,12 @@ impl Subject for OnPartition {
 
     fn rehearse(&mut self, id: HardwareId) -> Result<Vec<(String, bool)>, Refusal> {
         let rehearsal = self.setup.partition.rehearse(id).map_err(|why| refusal(&why))?;
-        Ok(rehearsal.answers.into_iter().map(|a| (a.party.name, a.answer.is_ok())).collect())
+        Ok(answers(rehearsal))
+    }
+
+    fn rehearse_removal(&mut self, id: HardwareId) -> Result<Vec<(String, bool)>, Refusal> {
+        let rehearsal = self.setup.partition.rehearse_removal(id);
+        Ok(answers(rehearsal.map_err(|why| refusal(&why))?))
     }
 
     fn observe(&mut self, journal: &Journal) {
@@ -227,6 +237,7 @@ impl Effects for Inside {
             Command::AddTogether(all) => batch(all, Batch::Atomic),
             Command::Remove(n) => self.partition.remove(id(n)).map(drop),
             Command::Rehearse(n) => self.partition.rehearse(id(n)).map(drop),
+            Command::RehearseRemoval(n) => self.partition.rehearse_removal(id(n)).map(drop),
             Command::Register(names, replay) => {
                 let builder = self.partition.registration(&names[0]);
                 let builder = if *replay { builder } else { builder.without_replay() };

@@ -4,7 +4,7 @@ use hotadd_core::{ActiveSet, HardwareId};
 
 use crate::parse;
 use crate::scenario::{Command, Fault, Scenario};
-use crate::script::{Journal, Script, Subject};
+use crate::script::{Journal, Refusal, Script, Subject};
 
 /// What became of the table.
 #[derive(Debug, Default)]
@@ -136,15 +136,13 @@ impl Play<'_> {
             }
             Command::Rehearse(n) => {
                 let id = self.journal.id(*n);
-                match self.subject.rehearse(id) {
-                    Ok(answers) => {
-                        let word = |yes: bool| if yes { "yes" } else { "no" };
-                        let answers =
-                            answers.iter().map(|(name, yes)| format!("{name} {}", word(*yes)));
-                        note(&format!("rehearsed: {}", answers.collect::<Vec<_>>().join(", ")));
-                    }
-                    Err(why) => note(&self.journal.outcome("", id, &Err(why))),
-                }
+                let answers = self.subject.rehearse(id);
+                self.rehearsed(id, answers);
+            }
+            Command::RehearseRemoval(n) => {
+                let id = self.journal.id(*n);
+                let answers = self.subject.rehearse_removal(id);
+                self.rehearsed(id, answers);
             }
             Command::Observe => self.subject.observe(&self.journal),
             Command::Fault(fault) => {
@@ -154,6 +152,21 @@ impl Play<'_> {
                 | Fault::Vanish(n)
                 | Fault::Intrude(n)) = fault;
                 self.subject.fault(*fault, self.journal.id(*n));
+            }
+        }
+    }
+
+    fn rehearsed(&self, id: HardwareId, answers: Result<Vec<(String, bool)>, Refusal>) {
+        match answers {
+            Ok(answers) => {
+                let word = |yes: bool| if yes { "yes" } else { "no" };
+                let answers = answers.iter().map(|(name, yes)| format!("{name} {}", word(*yes)));
+                let answers = answers.collect::<Vec<_>>().join(", ");
+                self.journal.note(format!("-> rehearsed: {answers}"));
+            }
+            Err(why) => {
+                let outcome = self.journal.outcome("", id, &Err(why));
+                self.journal.note(format!("-> {outcome}"));
             }
         }
     }

@@ -49,6 +49,8 @@ pub enum Command {
     Remove(u32),
     /// Rehearses an add (A10).
     Rehearse(u32),
+    /// Rehearses a removal (A10).
+    RehearseRemoval(u32),
     /// From now on the journal has the partition's events, too.
     Observe,
     /// Something happens to the hardware.

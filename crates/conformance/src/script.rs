@@ -44,6 +44,11 @@ pub trait Subject {
     /// # Errors
     /// Why there is no rehearsal.
     fn rehearse(&mut self, id: HardwareId) -> Result<Vec<(String, bool)>, Refusal>;
+    /// Rehearses a removal, and says of each party that was asked whether it agreed.
+    ///
+    /// # Errors
+    /// Why there is no rehearsal.
+    fn rehearse_removal(&mut self, id: HardwareId) -> Result<Vec<(String, bool)>, Refusal>;
     /// Writes events into the journal from now on.
     fn observe(&mut self, journal: &Journal);
     /// Has something happen to the hardware, and returns when the partition has dealt with it.

@@ -267,6 +267,20 @@ impl Subject for Rules {
         Ok(names.into_iter().enumerate().map(|(at, name)| (name, agreed(at))).collect())
     }
 
+    fn rehearse_removal(&mut self, id: HardwareId) -> Result<Vec<(String, bool)>, Refusal> {
+        let refused = |_| {
+            let status = Status::INVALID_DEVICE_STATE;
+            Refusal { by: "partition".to_owned(), status, clause: "X1" }
+        };
+        let rehearsal = Transaction::rehearse_removal(&self.set, id).map_err(refused)?;
+        let names: Vec<_> =
+            self.registry.parties().iter().map(|member| member.script.party.name.clone()).collect();
+        let done = self.run(rehearsal);
+        let agreed = |at| !done.refusals().iter().any(|refusal| refusal.position == at);
+        // A removal asks from the last party to the first.
+        Ok(names.into_iter().enumerate().rev().map(|(at, name)| (name, agreed(at))).collect())
+    }
+
     fn observe(&mut self, _: &Journal) {
         unreachable!("not offered");
     }

@@ -109,6 +109,7 @@ enum Kind {
     Replay,
     Rehearsal,
     Remove,
+    RemovalRehearsal,
     Vanished,
 }
 
@@ -178,6 +179,14 @@ impl Transaction {
     /// As [`add`](Self::add).
     pub fn rehearse(set: &ActiveSet, id: HardwareId) -> Result<Self, NotAddable> {
         Ok(Self { kind: Kind::Rehearsal, ..Self::add(set, &[id])? })
+    }
+
+    /// Asks all parties that get removal notices whether this processor could be removed, and removes nothing (A10).
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub fn rehearse_removal(set: &ActiveSet, id: HardwareId) -> Result<Self, NotRemovable> {
+        Ok(Self { kind: Kind::RemovalRehearsal, ..Self::remove(set, id)? })
     }
 
     /// Tells a party of every active processor when it registers with a replay (R3). It runs on that party alone. The party
@@ -380,10 +389,15 @@ impl Transaction {
         if self.is_removal() { remove } else { add }
     }
 
-    /// Whether processors leave.
+    /// Whether processors leave, or it is rehearsed that they do.
     #[must_use]
     pub const fn is_removal(&self) -> bool {
-        matches!(self.kind, Kind::Remove | Kind::Vanished)
+        matches!(self.kind, Kind::Remove | Kind::RemovalRehearsal | Kind::Vanished)
+    }
+
+    /// Whether this is a rehearsal (A10).
+    const fn is_rehearsal(&self) -> bool {
+        matches!(self.kind, Kind::Rehearsal | Kind::RemovalRehearsal)
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -400,7 +414,7 @@ impl Transaction {
                 self.acted = self.processors.len();
                 self.enter(Phase::Complete);
             }
-            Kind::Rehearsal => self.unwind(),
+            Kind::Rehearsal | Kind::RemovalRehearsal => self.unwind(),
             _ if self.processors.is_empty() => self.enter(Phase::Withdraw),
             _ => self.enter(Phase::Act),
         }
@@ -438,7 +452,7 @@ impl Transaction {
 
     /// The error that is told to the parties that had agreed.
     fn failure(&self) -> PlatformError {
-        if self.kind == Kind::Rehearsal {
+        if self.is_rehearsal() {
             return PlatformError::of(Status::CANCELLED);
         }
         match (self.refusals.first(), &self.error) {

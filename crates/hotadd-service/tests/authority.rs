@@ -126,7 +126,7 @@ fn without_polkit_every_user_may_read_and_root_and_the_group_may_change() {
         "missing parties may be read (L4)"
     );
     let right = "change";
-    for method in ["Add", "Remove", "Rehearse", "AddBatch", "RestartParty"] {
+    for method in ["Add", "Remove", "Rehearse", "RehearseRemoval", "AddBatch", "RestartParty"] {
         match method {
             "AddBatch" => stranger.begin(method, &(vec![1_u32], false)),
             "RestartParty" => stranger.begin(method, &"ready"),

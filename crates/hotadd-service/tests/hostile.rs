@@ -49,8 +49,11 @@ fn a_batch_has_512_processors_at_most() {
 fn wrong_arguments_are_answered_with_an_error() {
     let served = Served::new(1, 1);
     let peer = served.peer();
-    let takes_some = ["Register", "Add", "AddBatch", "Remove", "Rehearse", "Deregister"];
-    for method in takes_some.into_iter().chain(["GetHistory", "GetAbsent", "RestartParty"]) {
+    let takes_some =
+        ["Register", "Add", "AddBatch", "Remove", "Rehearse", "RehearseRemoval", "Deregister"];
+    for method in
+        takes_some.into_iter().chain(["GetHistory", "GetEvents", "GetAbsent", "RestartParty"])
+    {
         fails(peer.call(method, &("nonsense", 1.5)), INVALID);
         fails(peer.call(method, &()), INVALID);
     }

@@ -26,6 +26,8 @@ pub enum Request {
     Remove(HardwareId),
     /// Rehearses an add.
     Rehearse(HardwareId),
+    /// Rehearses a removal.
+    RehearseRemoval(HardwareId),
     /// Returns the active set.
     GetSet,
     /// Returns a descriptor of the page with the active set.
@@ -44,6 +46,8 @@ pub enum Request {
     RestartParty(String),
     /// Returns the latest events, at most this many.
     GetHistory(u32),
+    /// Returns the events from this number on.
+    GetEvents(u64),
     /// Returns why processors are not active, starting with this one.
     GetAbsent(u32),
 }
@@ -93,6 +97,7 @@ impl Request {
             }
             Self::Remove(id) => call("Remove", &id.0),
             Self::Rehearse(id) => call("Rehearse", &id.0),
+            Self::RehearseRemoval(id) => call("RehearseRemoval", &id.0),
             Self::GetSet => call("GetSet", &()),
             Self::GetPage => call("GetPage", &()),
             Self::OpenBoard => call("OpenBoard", &()),
@@ -102,6 +107,7 @@ impl Request {
             Self::GetMissing => call("GetMissing", &()),
             Self::RestartParty(name) => call("RestartParty", name),
             Self::GetHistory(most) => call("GetHistory", most),
+            Self::GetEvents(from) => call("GetEvents", from),
             Self::GetAbsent(first) => call("GetAbsent", first),
         }
     }
@@ -127,6 +133,7 @@ impl Request {
             }
             "Remove" => Self::Remove(id()?),
             "Rehearse" => Self::Rehearse(id()?),
+            "RehearseRemoval" => Self::RehearseRemoval(id()?),
             "GetSet" => nothing(Self::GetSet)?,
             "GetPage" => nothing(Self::GetPage)?,
             "OpenBoard" => nothing(Self::OpenBoard)?,
@@ -136,6 +143,7 @@ impl Request {
             "GetMissing" => nothing(Self::GetMissing)?,
             "RestartParty" => Self::RestartParty(arguments(call)?),
             "GetHistory" => Self::GetHistory(arguments(call)?),
+            "GetEvents" => Self::GetEvents(arguments(call)?),
             "GetAbsent" => Self::GetAbsent(arguments(call)?),
             other => return Err(unknown_method(other).into()),
         })
@@ -189,6 +197,7 @@ mod tests {
             Request::AddBatch(Vec::new(), false),
             Request::Remove(HardwareId(3)),
             Request::Rehearse(HardwareId(3)),
+            Request::RehearseRemoval(HardwareId(3)),
             Request::GetSet,
             Request::GetPage,
             Request::OpenBoard,
@@ -198,6 +207,7 @@ mod tests {
             Request::GetMissing,
             Request::RestartParty("pool".to_owned()),
             Request::GetHistory(10),
+            Request::GetEvents(u64::MAX),
             Request::GetAbsent(4),
         ];
         for request in all {

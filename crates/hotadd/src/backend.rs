@@ -42,6 +42,7 @@ pub(crate) trait Backend: Observed {
         batch: Batch,
     ) -> Vec<(HardwareId, Result<Change, Error>)>;
     fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error>;
+    fn rehearse_removal(&self, id: HardwareId) -> Result<Rehearsal, Error>;
     fn remove(&self, id: HardwareId) -> Result<Change, Error>;
     fn candidates(&self) -> Result<Vec<HardwareId>, Error>;
     fn topology(&self, id: HardwareId) -> Topology;
@@ -121,6 +122,10 @@ impl Backend for Inner {
 
     fn rehearse(&self, id: HardwareId) -> Result<Rehearsal, Error> {
         Self::rehearse(self, id)
+    }
+
+    fn rehearse_removal(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+        Self::rehearse_removal(self, id)
     }
 
     fn remove(&self, id: HardwareId) -> Result<Change, Error> {

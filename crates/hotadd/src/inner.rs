@@ -270,20 +270,44 @@ impl Inner {
                 return Err(error);
             }
         };
-        let (mut runner, parties) = self.runner_over(&mut state, Occasion::Rehearsal);
-        let mut asked = Vec::new();
-        runner.run(&mut transaction, parties, Some(&mut asked));
+        let answers = self.ask_in_rehearsal(&mut state, &mut transaction);
         self.end_asking();
         let missing = self.required.missing().into_iter().map(|missing| Answer {
             answer: Err(Veto::new(missing.status, format!("it is missing: {}", missing.reason))),
             party: missing.party,
             took: Duration::ZERO,
         });
-        let answers = asked.into_iter().map(|(party, answer, took)| Answer { party, answer, took });
         let answers = missing.chain(answers).collect();
         let rehearsal = Rehearsal { processor: transaction.processors()[0], answers };
         self.leave(state);
         Ok(rehearsal)
+    }
+
+    pub(crate) fn rehearse_removal(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+        let mut state = self.enter("rehearsing")?;
+        let begun =
+            self.begin(&mut state, |current| Transaction::rehearse_removal(current.set(), id));
+        let mut transaction = match begun {
+            Ok(transaction) => transaction,
+            Err(why) => {
+                self.leave(state);
+                return Err(Error::not_removable(why));
+            }
+        };
+        let processor = transaction.processors()[0];
+        Self::exclude(&state, processor);
+        // A missing party refuses no removal (L4).
+        let answers = self.ask_in_rehearsal(&mut state, &mut transaction);
+        self.leave(state);
+        Ok(Rehearsal { processor, answers })
+    }
+
+    /// Asks the parties, and tells those that agreed that nothing came of it.
+    fn ask_in_rehearsal(&self, state: &mut State, transaction: &mut Transaction) -> Vec<Answer> {
+        let (mut runner, parties) = self.runner_over(state, Occasion::Rehearsal);
+        let mut asked = Vec::new();
+        runner.run(transaction, parties, Some(&mut asked));
+        asked.into_iter().map(|(party, answer, took)| Answer { party, answer, took }).collect()
     }
 
     pub(crate) fn remove(&self, id: HardwareId) -> Result<Change, Error> {

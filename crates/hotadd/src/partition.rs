@@ -200,6 +200,15 @@ impl Partition {
         self.backend.rehearse(id)
     }
 
+    /// Asks all parties that asked for removal notices whether a processor could be removed, and removes nothing (A10). They get
+    /// RemoveStart, then RemoveFailure with `STATUS_CANCELLED`.
+    ///
+    /// # Errors
+    /// [`Error::NotRemovable`] (X1), [`Error::InsideCallback`] (D3). Refusals are part of the result.
+    pub fn rehearse_removal(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+        self.backend.rehearse_removal(id)
+    }
+
     /// Removes a processor: asks the parties that asked for removal notices, stops the processor, and tells them (X1).
     ///
     /// # Errors

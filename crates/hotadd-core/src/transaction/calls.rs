@@ -112,7 +112,7 @@ impl Transaction {
                 self.run_forward(parties, departures, together, &notice, |this, position, veto| {
                     this.refusals.push(Refusal { position, processor, veto });
                 });
-                if !self.refusals.is_empty() && self.kind != Kind::Rehearsal {
+                if !self.refusals.is_empty() && !self.is_rehearsal() {
                     return self.unwind();
                 }
             }
@@ -127,7 +127,7 @@ impl Transaction {
         let processor = self.processors[self.at];
         self.refusals.push(Refusal { position, processor, veto });
         // The rest of a run has already been asked, and its answers are awaited before anything is undone.
-        if self.kind != Kind::Rehearsal && self.begun == 0 {
+        if !self.is_rehearsal() && self.begun == 0 {
             self.unwind();
         }
     }

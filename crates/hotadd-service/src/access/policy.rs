@@ -29,9 +29,11 @@ impl Right {
     pub(crate) fn to_call(method: &str) -> Option<Self> {
         Some(match method {
             "GetSet" | "GetPage" | "GetParties" | "GetWaiting" | "GetCandidates" | "GetMissing"
-            | "GetHistory" | "GetAbsent" => Self::Look,
+            | "GetHistory" | "GetEvents" | "GetAbsent" => Self::Look,
             "Register" | "Deregister" | "OpenBoard" => Self::Register,
-            "Add" | "AddBatch" | "Remove" | "Rehearse" | "RestartParty" => Self::Change,
+            "Add" | "AddBatch" | "Remove" | "Rehearse" | "RehearseRemoval" | "RestartParty" => {
+                Self::Change
+            }
             _ => return None,
         })
     }

@@ -73,13 +73,31 @@ mod tests {
 
     #[test]
     fn a_drivers_process_may_only_read_register_and_deregister() {
-        for method in ["GetSet", "GetPage", "GetParties", "GetWaiting", "GetHistory", "GetAbsent"] {
+        for method in [
+            "GetSet",
+            "GetPage",
+            "GetParties",
+            "GetWaiting",
+            "GetHistory",
+            "GetEvents",
+            "GetAbsent",
+        ] {
             Rights::calls(method).expect("reading is permitted");
         }
         for method in ["GetCandidates", "GetMissing", "Register", "Deregister"] {
             Rights::calls(method).expect("needed by a driver");
         }
-        for method in ["Add", "AddBatch", "Remove", "Rehearse", "RestartParty", "add", "", "\n"] {
+        for method in [
+            "Add",
+            "AddBatch",
+            "Remove",
+            "Rehearse",
+            "RehearseRemoval",
+            "RestartParty",
+            "add",
+            "",
+            "\n",
+        ] {
             Rights::calls(method).expect_err("it changes something or does not exist");
         }
     }

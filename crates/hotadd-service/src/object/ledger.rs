@@ -25,6 +25,8 @@ type Remote = (Weak<Connection>, Duration);
 #[derive(Default)]
 pub(crate) struct Ledger {
     history: VecDeque<Entry>,
+    /// The number of the first event in `history`: how many are no longer kept.
+    dropped: u64,
     removed: Removed,
     waiting: BTreeMap<u64, (Event, Instant)>,
     roster: HashMap<u64, PartyInfo>,
@@ -54,6 +56,7 @@ impl Ledger {
         }
         if self.history.len() == KEPT {
             self.history.pop_front();
+            self.dropped += 1;
         }
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -91,6 +94,15 @@ impl Ledger {
         self.history.iter().skip(skipped).cloned().collect()
     }
 
+    /// The kept events from this number on, oldest first, and the number of the first of them. Without such an event, that is the
+    /// number of the next one.
+    pub(crate) fn since(&self, from: u64) -> (u64, Vec<Entry>) {
+        let kept = u64::try_from(self.history.len()).unwrap_or(u64::MAX);
+        let first = from.clamp(self.dropped, self.dropped.saturating_add(kept));
+        let skipped = usize::try_from(first - self.dropped).unwrap_or(usize::MAX);
+        (first, self.history.iter().skip(skipped).cloned().collect())
+    }
+
     /// Why this processor and those with greater ids are not active, as many as fit into one message.
     pub(crate) fn absent(&self, first: u32) -> Vec<(u32, Arc<Absence>)> {
         self.removed.from(first)
@@ -126,19 +138,27 @@ impl Ledger {
 
 /// Events as lines of JSON, oldest first: the latest events that fit into one message.
 pub(crate) fn lines(entries: &[Entry]) -> Vec<String> {
-    let mut room = Room::default();
-    let mut lines = Vec::new();
-    for (time, event) in entries.iter().rev().map(|entry| &**entry) {
-        let Some(mut record) = Record::of(event) else { continue };
-        record.time = Some(*time);
-        record.shorten(MAX_REASON);
-        let Ok(line) = serde_json::to_string(&record) else { continue };
-        // The length before the string, the zero after it, and alignment of the next.
-        if !room.takes(line.len() + 8) {
-            break;
-        }
-        lines.push(line);
-    }
+    let mut lines = fitting(entries.iter().rev());
     lines.reverse();
     lines
+}
+
+/// The same with the earliest events that fit.
+pub(crate) fn earliest(entries: &[Entry]) -> Vec<String> {
+    fitting(entries.iter())
+}
+
+/// Events as lines of JSON in this order, up to the first that does not fit into the message.
+fn fitting<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    let mut room = Room::default();
+    // The history has no event that has no record, so that no number is skipped.
+    let line = |entry: &Entry| {
+        let (time, event) = &**entry;
+        let mut record = Record::of(event)?;
+        record.time = Some(*time);
+        record.shorten(MAX_REASON);
+        serde_json::to_string(&record).ok()
+    };
+    // The length before the string, the zero after it, and alignment of the next.
+    entries.filter_map(line).take_while(|line| room.takes(line.len() + 8)).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotadd::{Answer, Batch, Change, Error, HardwareId, Status};
+use hotadd::{Answer, Batch, Change, Error, HardwareId, Rehearsal, Status};
 use hotadd_wire::{
     self as wire, AnswerRow, BatchRow, Message, Register, Request, RequestError, row_text,
 };
@@ -27,7 +27,7 @@ const fn doing(request: &Request) -> Option<&'static str> {
         Request::Register(_) => Some("registering"),
         Request::Add(_) | Request::AddBatch(..) => Some("adding"),
         Request::Remove(_) => Some("removing"),
-        Request::Rehearse(_) => Some("rehearsing"),
+        Request::Rehearse(_) | Request::RehearseRemoval(_) => Some("rehearsing"),
         Request::RestartParty(_) => Some("restarting a party"),
         _ => None,
     }
@@ -40,12 +40,12 @@ const fn thread(request: &Request) -> &'static str {
         Request::Add(_) => "hotadd-add",
         Request::AddBatch(..) => "hotadd-batch",
         Request::Remove(_) => "hotadd-remove",
-        Request::Rehearse(_) => "hotadd-rehearse",
+        Request::Rehearse(_) | Request::RehearseRemoval(_) => "hotadd-rehearse",
         Request::RestartParty(_) => "hotadd-restart",
         // These may wait for the platform.
         Request::GetCandidates => "hotadd-candidates",
         Request::GetMissing => "hotadd-missing",
-        Request::GetHistory(_) => "hotadd-history",
+        Request::GetHistory(_) | Request::GetEvents(_) => "hotadd-history",
         _ => "hotadd-absent",
     }
 }
@@ -171,13 +171,8 @@ fn serve(
             answer(call, &results.into_iter().map(row).collect::<Vec<_>>())
         }
         Request::Remove(id) => changed(partition.remove(id)?),
-        Request::Rehearse(id) => {
-            let rehearsal = partition.rehearse(id)?;
-            let most = row_text(rehearsal.answers.len());
-            let row = |given| answer_row(given, most);
-            let answers: Vec<_> = rehearsal.answers.into_iter().map(row).collect();
-            answer(call, &(wire::processor(rehearsal.processor), answers))
-        }
+        Request::Rehearse(id) => rehearsed(call, partition.rehearse(id)?),
+        Request::RehearseRemoval(id) => rehearsed(call, partition.rehearse_removal(id)?),
         Request::GetCandidates => {
             let candidates: Vec<u32> = partition.candidates()?.iter().map(|id| id.0).collect();
             answer(call, &candidates)
@@ -192,6 +187,10 @@ fn serve(
             let latest = lock(&core.ledger).latest(most);
             answer(call, &ledger::lines(&latest))
         }
+        Request::GetEvents(from) => {
+            let (first, kept) = lock(&core.ledger).since(from);
+            answer(call, &(first, ledger::earliest(&kept)))
+        }
         Request::GetAbsent(first) => {
             let absent = lock(&core.ledger).absent(first);
             answer(call, &absent.into_iter().map(removed::row).collect::<Vec<_>>())
@@ -204,6 +203,12 @@ fn serve(
         | Request::GetParties
         | Request::GetWaiting => answer(call, &()),
     }
+}
+
+fn rehearsed(call: &Message, rehearsal: Rehearsal) -> Reply {
+    let most = row_text(rehearsal.answers.len());
+    let answers = rehearsal.answers.into_iter().map(|given| answer_row(given, most));
+    answer(call, &(wire::processor(rehearsal.processor), answers.collect::<Vec<_>>()))
 }
 
 fn register(

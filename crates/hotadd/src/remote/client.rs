@@ -101,6 +101,11 @@ impl Backend for Client {
         self.about("rehearsing", Action::Add, |about| read::rehearsal(&reply, about))
     }
 
+    fn rehearse_removal(&self, id: HardwareId) -> Result<Rehearsal, Error> {
+        let reply = self.call("rehearsing", &Request::RehearseRemoval(id))?;
+        self.about("rehearsing", Action::Remove, |about| read::rehearsal(&reply, about))
+    }
+
     fn add_batch(
         &self,
         ids: &[HardwareId],

@@ -4,7 +4,7 @@ use hotadd::{HardwareId, State, Status};
 
 use crate::recorder::World;
 
-use State::AddStart;
+use State::{AddStart, RemoveStart};
 
 #[test]
 fn a5_observers_hear_a_join_in_the_order_in_which_it_happens() {
@@ -46,6 +46,29 @@ fn a10_a_rehearsal_is_marked_as_one_and_joins_nothing() {
             "veto b 1 rehearsal",
             "calling a 1 rehearsal",
             "add-failure a 1 rehearsal",
+        ],
+    );
+}
+
+#[test]
+fn a10_a_rehearsal_of_a_removal_is_marked_as_one_and_nothing_leaves() {
+    let world = World::new(2, 0);
+    let _a = world.driver("a").hears_removal().join();
+    let _b = world.driver("b").hears_removal().vetoes(RemoveStart, 1, Status::DEVICE_BUSY).join();
+    let _unasked = world.driver("unasked").join();
+    world.watch();
+    let rehearsal = world.partition.rehearse_removal(HardwareId(1)).unwrap();
+    assert!(!rehearsal.is_agreed());
+    assert_eq!(world.partition.active().count(), 2);
+    world.expect_events(
+        "in the order of a removal; nobody may take it for one",
+        &[
+            "calling b 1 rehearsal",
+            "remove-veto b 1 rehearsal",
+            "calling a 1 rehearsal",
+            "remove-start a 1 rehearsal",
+            "calling a 1 rehearsal",
+            "remove-failure a 1 rehearsal",
         ],
     );
 }
