@@ -13,6 +13,7 @@ mod run;
 mod say;
 mod tui;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
         Command::Parties(ask) => ask::report(ask::parties(&ask)),
         Command::Add(change) => ask::report(ask::change(&change, true)),
         Command::Remove(change) => ask::report(ask::change(&change, false)),
-        Command::Rehearse(change) => ask::report(ask::rehearse(&change)),
+        Command::Rehearse(rehearse) => ask::report(ask::rehearse(&rehearse)),
+        Command::Watch(watch) => watch::run(&watch),
         Command::History(history) => ask::report(ask::history(&history)),
         Command::Daemon(daemon) => daemon::run(&daemon),
         Command::Config(Config::Check { file }) => daemon::check(file.as_deref()),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use hotadd::text::clean;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 /// The exit status of a command whose result could not be written: EX_IOERR.
@@ -26,6 +27,18 @@ pub(crate) fn whole(text: &str) {
         // Only the first error is kept.
         let _ = LOST.set(error);
     }
+}
+
+/// Whether nobody reads stdout any more, or it cannot be written.
+pub(crate) fn is_unheard() -> bool {
+    if LOST.get().is_some() {
+        return true;
+    }
+    let stdout = io::stdout();
+    // The kernel reports a pipe whose reader is gone, without being asked for any event.
+    let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut pipe, Some(&now)).is_ok_and(|_| pipe[0].revents().contains(PollFlags::ERR))
 }
 
 /// The exit status of a finished command whose result is `code`: another status if the result could not be written. A closed pipe

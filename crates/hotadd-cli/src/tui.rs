@@ -5,12 +5,12 @@
 //! kernel does not interleave with the command's writes. Input is left alone: the terminal stays in its mode and nothing is read,
 //! so that Ctrl-C and everything typed reach the command.
 
-mod canvas;
+pub(crate) mod canvas;
 mod crowd;
 mod face;
 mod memory;
-mod output;
-mod plain;
+pub(crate) mod output;
+pub(crate) mod plain;
 mod sequences;
 mod table;
 #[cfg(test)]
@@ -30,9 +30,19 @@ use self::output::Writer;
 
 /// What the terminal can show.
 #[derive(Clone, Copy, Debug)]
-struct Ink {
-    colours: bool,
-    utf8: bool,
+pub(crate) struct Ink {
+    pub(crate) colours: bool,
+    pub(crate) utf8: bool,
+}
+
+impl Ink {
+    /// As the environment says: NO_COLOR and the locale.
+    pub(crate) fn of_environment() -> Self {
+        Self {
+            colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            utf8: plain::is_utf8(),
+        }
+    }
 }
 
 /// The smallest terminal that has room for a TUI and the command.
@@ -81,10 +91,7 @@ impl Tui {
         let mut tui = Self {
             out,
             writer: Writer::new(out)?,
-            ink: Ink {
-                colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-                utf8: plain::is_utf8(),
-            },
+            ink: Ink::of_environment(),
             memory: Memory::default(),
             area: None,
             drawn: Buffer::default(),

@@ -9,11 +9,12 @@ use common::terminal::Terminal;
 use common::{hotadd, stderr};
 
 /// Commands that always print something.
-const ALL: [&[&str]; 11] = [
+const ALL: [&[&str]; 12] = [
     &["status"],
     &["status", "--json"],
     &["history"],
     &["history", "--json"],
+    &["history", "--since", "1h"],
     &["rehearse", "2"],
     &["rehearse", "2", "--json"],
     &["parties", "--json", "--restart", "nobody"],

@@ -32,6 +32,7 @@ fn every_public_command_has_a_man_page_with_all_its_options() {
         "-run",
         "-status",
         "-verify",
+        "-watch",
         "",
     ];
     assert_eq!(names, commands.map(|command| format!("hotadd{command}.1")));

@@ -21,6 +21,9 @@ const MAX_HANDSHAKE: usize = 16 * 1024;
 pub(super) enum Lost {
     #[error("I/O error: {0}")]
     Failed(String),
+    /// The other side closed the connection.
+    #[error("I/O error: {0}")]
+    Closed(String),
     /// This side closed the connection, because a message from it was malformed.
     #[error("I/O error: {0}")]
     Unsound(#[from] Unsound),
@@ -30,7 +33,11 @@ pub(super) enum Lost {
 
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Self {
-        Self::Failed(error.to_string())
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            UnexpectedEof | ConnectionReset | BrokenPipe => Self::Closed(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -85,6 +92,7 @@ impl Connection {
             let mut input = self.input.lock().await;
             let reply = self.replies.borrow_mut().get_mut(&serial).and_then(Option::take);
             if let Some(reply) = reply {
+                self.replies.borrow_mut().remove(&serial);
                 return Ok(reply);
             }
             if let Some(lost) = self.lost.get() {

@@ -4,7 +4,7 @@ use hotadd::Status;
 
 /// Why there is no answer, or not the expected one.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Nothing listens there: exit status 3.
     #[error("{0}")]
     NoPartition(String),
@@ -20,6 +20,9 @@ pub(super) enum Failure {
     /// Ctrl-C: exit status 130. Says what continues in the partition.
     #[error("interrupted{}", .0.as_deref().map(|what| format!("; {what}")).unwrap_or_default())]
     Interrupted(Option<String>),
+    /// The partition closed the connection, which it does when it ends: exit status 1.
+    #[error("{0}")]
+    Closed(String),
     /// The connection broke, or received data is not valid: exit status 1.
     #[error("{0}")]
     Broken(String),
@@ -27,13 +30,13 @@ pub(super) enum Failure {
 
 /// An error of `org.hotadd.Partition1`.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// Its name, without the prefix.
-    pub(super) name: String,
-    pub(super) message: String,
-    pub(super) status: Status,
-    pub(super) errno: u32,
-    pub(super) party: String,
+    pub(crate) name: String,
+    pub(crate) message: String,
+    pub(crate) status: Status,
+    pub(crate) errno: u32,
+    pub(crate) party: String,
 }
 
 /// No partition was named, and there are several.

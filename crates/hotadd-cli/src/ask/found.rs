@@ -15,26 +15,53 @@ use hotadd_wire as wire;
 
 use super::failure::{Failure, several};
 use super::patience::Process;
-use crate::say;
 
 /// A socket at which a partition should listen.
 pub(super) struct Found {
     pub(super) path: PathBuf,
     /// The socket was given as a path, not looked up.
     chosen: bool,
+    warn: Warn,
 }
+
+/// Tells the user what was skipped, and whose partition it is.
+pub(crate) type Warn = fn(String);
 
 impl Found {
     /// The requested socket or, if none is named, the only one that exists.
-    pub(super) fn of(partition: Option<&str>) -> Result<Self, Failure> {
+    pub(super) fn of(partition: Option<&str>, warn: Warn) -> Result<Self, Failure> {
         let path = match partition {
             Some(path) if path.contains('/') => {
-                return Ok(Self { path: PathBuf::from(path), chosen: true });
+                return Ok(Self { path: PathBuf::from(path), chosen: true, warn });
             }
-            Some(name) => named(name)?,
-            None => the_only()?,
+            Some(name) => named(name, warn)?,
+            None => the_only(warn)?,
         };
-        Ok(Self { path, chosen: false })
+        Ok(Self { path, chosen: false, warn })
+    }
+
+    /// The names of all partitions that can be looked up: this user's, then the machine's.
+    pub(super) fn names(warn: Warn) -> Result<Vec<String>, Failure> {
+        let mut names: Vec<String> = Vec::new();
+        let mut passed_over = None;
+        for path in folders().iter().flat_map(|folder| sockets(folder)) {
+            if let Err(why) = believed(&path) {
+                passed_over = passed_over.or(Some(why));
+                continue;
+            }
+            let name = name_of(&path);
+            // A user's partition hides the machine's of the same name, as with -p.
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        match passed_over {
+            Some(why) if names.is_empty() => return Err(why),
+            Some(why) => warn(format!("skipped: {why}")),
+            None if names.is_empty() => return Err(none_runs()),
+            None => {}
+        }
+        Ok(names)
     }
 
     /// Asks the kernel which process listens, before anything is sent.
@@ -48,7 +75,7 @@ impl Found {
         }
         let (path, who) = (self.path.display(), of(uid, pid));
         if self.chosen {
-            say::note(format!("hotadd: the partition at {path} belongs to {who}"));
+            (self.warn)(format!("the partition at {path} belongs to {who}"));
             return Ok(process);
         }
         Err(Failure::NoPartition(format!(
@@ -122,7 +149,7 @@ fn disbelief(path: &Path, why: &ownership::Untrusted) -> Failure {
 }
 
 /// The socket of this name: this user's, otherwise the machine's.
-fn named(name: &str) -> Result<PathBuf, Failure> {
+fn named(name: &str, warn: Warn) -> Result<PathBuf, Failure> {
     let [own, system] = folders().map(|folder| folder.join(name));
     let there = |path: &Path| fs::symlink_metadata(path).is_ok();
     if !there(&own) && !there(&system) {
@@ -135,7 +162,7 @@ fn named(name: &str) -> Result<PathBuf, Failure> {
         Some(Err(why)) if !there(&system) => Err(why),
         passed_over => {
             if let Some(Err(why)) = passed_over {
-                say::wrong(format!("skipped: {why}"));
+                warn(format!("skipped: {why}"));
             }
             believed(&system).map(|()| system)
         }
@@ -164,9 +191,11 @@ fn sockets(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The partition to talk to when none is named: one of this user's, otherwise the machine's.
-fn the_only() -> Result<PathBuf, Failure> {
-    let [own, system] = folders();
-    let (ours, machines) = (sockets(&own), sockets(&system));
+fn the_only(warn: Warn) -> Result<PathBuf, Failure> {
+    let (ours, machines) = {
+        let [own, system] = folders();
+        (sockets(&own), sockets(&system))
+    };
     let mut passed_over = None;
     for paths in [ours, machines] {
         let (believed, not): (Vec<_>, Vec<_>) =
@@ -177,24 +206,29 @@ fn the_only() -> Result<PathBuf, Failure> {
             [] => {}
             [one] => {
                 if let Some(why) = passed_over {
-                    say::wrong(format!("skipped: {why}"));
+                    warn(format!("skipped: {why}"));
                 }
                 return Ok(one.clone());
             }
             many => {
-                let name =
-                    |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
-                let names: Vec<_> = many.iter().map(name).collect();
+                let names: Vec<_> = many.iter().map(|path| name_of(path)).collect();
                 return Err(several(&names.iter().map(String::as_str).collect::<Vec<_>>()));
             }
         }
     }
-    Err(passed_over.unwrap_or_else(|| {
-        Failure::NoPartition(format!(
-            "no partition is running (there is no socket in {} or {}); `hotadd run --name NAME` starts \
-             one, `hotadd daemon` starts the machine's",
-            own.display(),
-            system.display()
-        ))
-    }))
+    Err(passed_over.unwrap_or_else(none_runs))
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().display().to_string()
+}
+
+fn none_runs() -> Failure {
+    let [own, system] = folders();
+    Failure::NoPartition(format!(
+        "no partition is running (there is no socket in {} or {}); `hotadd run --name NAME` starts \
+         one, `hotadd daemon` starts the machine's",
+        own.display(),
+        system.display()
+    ))
 }

@@ -14,11 +14,11 @@ const MOST: usize = 2 * MAX_PROCESSORS as usize;
 
 /// The last known events of the processors that are not active.
 #[derive(Debug, Default)]
-pub(super) struct Out {
+pub(crate) struct Out {
     /// The last refusal or failed start of each processor, as an event.
-    pub(super) refused: BTreeMap<u32, Value>,
+    pub(crate) refused: BTreeMap<u32, Value>,
     /// The processors that left without asking.
-    pub(super) vanished: BTreeSet<HardwareId>,
+    pub(crate) vanished: BTreeSet<HardwareId>,
 }
 
 impl Out {
@@ -31,24 +31,33 @@ impl Out {
     fn read(mut ask: impl FnMut(u32) -> Result<Vec<AbsentRow>, Failure>) -> Result<Self, Failure> {
         let (mut out, mut next) = (Self::default(), Some(0));
         while let Some(first) = next {
-            let some = ask(first)?;
-            let in_order = some.is_sorted_by(|a, b| a.0 < b.0);
-            let all = out.refused.len() + out.vanished.len();
-            if !in_order || some.first().is_some_and(|one| one.0 < first) || all > MOST {
-                let why = "the partition's answer to GetAbsent is invalid: its list is out of order or \
-                           endless";
-                return Err(Failure::Broken(why.to_owned()));
-            }
-            next = some.last().and_then(|last| last.0.checked_add(1));
-            for absence in some {
-                if absence.4 == "X2" {
-                    out.vanished.insert(HardwareId(absence.0));
-                } else {
-                    out.refused.insert(absence.0, event(absence));
-                }
-            }
+            next = out.take(first, ask(first)?)?;
         }
         Ok(out)
+    }
+
+    /// Takes the answer to a request for the entries from `first` on. Returns from where to ask next, until all are there.
+    pub(crate) fn take(
+        &mut self,
+        first: u32,
+        some: Vec<AbsentRow>,
+    ) -> Result<Option<u32>, Failure> {
+        let in_order = some.is_sorted_by(|a, b| a.0 < b.0);
+        let all = self.refused.len() + self.vanished.len();
+        if !in_order || some.first().is_some_and(|one| one.0 < first) || all > MOST {
+            let why = "the partition's answer to GetAbsent is invalid: its list is out of order or \
+                       endless";
+            return Err(Failure::Broken(why.to_owned()));
+        }
+        let next = some.last().and_then(|last| last.0.checked_add(1));
+        for absence in some {
+            if absence.4 == "X2" {
+                self.vanished.insert(HardwareId(absence.0));
+            } else {
+                self.refused.insert(absence.0, event(absence));
+            }
+        }
+        Ok(next)
     }
 }
 

@@ -31,10 +31,10 @@ pub(super) enum Over {
 
 /// The partition's process as the kernel reports it.
 #[derive(Clone, Debug)]
-pub(super) struct Process {
-    pub(super) place: PathBuf,
+pub(crate) struct Process {
+    pub(crate) place: PathBuf,
     /// 0 if it is in another container.
-    pub(super) pid: i32,
+    pub(crate) pid: i32,
 }
 
 impl Patience {
@@ -95,7 +95,7 @@ fn is_set_aside() -> bool {
 }
 
 /// The message that a partition does not answer: which process it is, and what to do.
-pub(super) fn silent(process: Option<&Process>, limit: Duration) -> String {
+pub(crate) fn silent(process: Option<&Process>, limit: Duration) -> String {
     let within = humantime::format_duration(limit);
     let longer = "--timeout waits longer";
     let Some(Process { place, pid }) = process else {

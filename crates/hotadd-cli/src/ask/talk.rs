@@ -3,24 +3,16 @@
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
-use hotadd::Status;
-use hotadd_wire::{
-    BusAddress, Decode, ERROR, Encode, Kind, MACHINE_BUS_NAME, Message, MessageError, Outgoing,
-    PARTITION, PARTITION_PATH, Stream, WaitingRow, WireError, bus_name,
-};
-use tokio::net::UnixStream;
+use hotadd_wire::{Decode, Encode, WaitingRow};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::Shown;
-use super::connection::{Connection, Lost};
-use super::failure::{Failure, Refusal, several};
-use super::found::Found;
-use super::patience::{Over, Patience, Process, silent};
+use super::client::{Client, broken};
+use super::failure::Failure;
+use super::patience::{Over, Patience, silent};
 use crate::args::Ask;
-
-/// The error of a bus on which no process owns the name.
-const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
+use crate::say;
 
 /// After how long a waiting user is shown what the command waits for, and how often afterwards.
 const FIRST: Duration = Duration::from_secs(1);
@@ -29,11 +21,7 @@ const EVERY: Duration = Duration::from_millis(500);
 /// A connection to a running partition.
 pub(super) struct Talk {
     runtime: Runtime,
-    connection: Connection,
-    /// The partition's name on a bus.
-    name: Option<String>,
-    /// The process that listens at the socket, if it is a socket.
-    process: Option<Process>,
+    client: Client,
     patience: Patience,
 }
 
@@ -46,22 +34,17 @@ impl Talk {
         let patience = runtime.block_on(async { Patience::new(ask.timeout) });
         let patience = patience.map_err(|e| broken(&e))?;
         let process = OnceCell::new();
-        let connecting = async {
-            match &ask.bus {
-                Some(bus) => on_bus(bus, partition).await,
-                None => Ok((over_socket(partition, &process).await?, None)),
-            }
-        };
+        let connecting = Client::connect(ask.bus.as_ref(), partition, &process, say::wrong);
         let connected = runtime.block_on(patience.wait(patience.end(), connecting));
         let process = process.into_inner();
-        let (connection, name) = match connected {
+        let client = match connected {
             Ok(connected) => connected?,
             Err(Over::Interrupted) => return Err(Failure::Interrupted(None)),
             Err(Over::Late) => {
                 return Err(Failure::Silent(silent(process.as_ref(), patience.limit())));
             }
         };
-        Ok(Self { runtime, connection, name, process, patience })
+        Ok(Self { runtime, client, patience })
     }
 
     /// Calls a method that waits for no party, and waits for its reply.
@@ -71,12 +54,37 @@ impl Talk {
         arguments: &impl Encode,
     ) -> Result<R, Failure> {
         self.runtime.block_on(async {
-            match self.patience.wait(self.patience.end(), self.ask(method, arguments)).await {
+            match self.patience.wait(self.patience.end(), self.client.ask(method, arguments)).await
+            {
                 Ok(answer) => answer,
                 Err(Over::Interrupted) => Err(Failure::Interrupted(None)),
                 Err(Over::Late) => Err(self.silent().await),
             }
         })
+    }
+
+    /// The same with the whole time limit for this call, in a command that makes calls for as long as the user likes.
+    pub(super) fn call_anew<R: Decode>(
+        &self,
+        method: &str,
+        arguments: &impl Encode,
+    ) -> Result<R, Failure> {
+        self.runtime.block_on(async {
+            let end = Instant::now() + self.patience.limit();
+            match self.patience.wait(Some(end), self.client.ask(method, arguments)).await {
+                Ok(answer) => answer,
+                Err(Over::Interrupted) => Err(Failure::Interrupted(None)),
+                Err(Over::Late) => Err(self.silent().await),
+            }
+        })
+    }
+
+    /// Waits for this long.
+    pub(super) fn pause(&self, time: Duration) -> Result<(), Failure> {
+        let waited = self
+            .runtime
+            .block_on(async { self.patience.wait(None, tokio::time::sleep(time)).await });
+        waited.map_err(|_| Failure::Interrupted(None))
     }
 
     /// Calls a method that waits for parties, for as long as these may take. Meanwhile the calls under way are regularly shown. If
@@ -100,8 +108,11 @@ impl Talk {
             tokio::time::sleep(FIRST).await;
             loop {
                 let until = Instant::now() + self.patience.limit();
-                match tokio::time::timeout_at(until, self.ask::<Vec<WaitingRow>>("GetWaiting", &()))
-                    .await
+                match tokio::time::timeout_at(
+                    until,
+                    self.client.ask::<Vec<WaitingRow>>("GetWaiting", &()),
+                )
+                .await
                 {
                     Ok(Ok(waiting)) => {
                         answers.set(true);
@@ -118,7 +129,7 @@ impl Talk {
             let answer = async {
                 tokio::select! {
                     biased;
-                    answer = self.ask(method, arguments) => answer,
+                    answer = self.client.ask(method, arguments) => answer,
                     silent = watching => Err(silent),
                 }
             };
@@ -141,122 +152,7 @@ impl Talk {
 
     /// The failure that the partition does not answer. A bus also tells which process it is.
     async fn silent(&self) -> Failure {
-        let mut process = self.process.clone();
-        if let Some(name) = &self.name {
-            let asking = self.connection.call_bus::<u32>("GetConnectionUnixProcessID", name);
-            let pid = tokio::time::timeout(FIRST, asking).await;
-            let pid = pid.ok().and_then(Result::ok).and_then(|pid| i32::try_from(pid).ok());
-            process = Some(Process { place: name.into(), pid: pid.unwrap_or(0) });
-        }
+        let process = self.client.process().await;
         Failure::Silent(silent(process.as_ref(), self.patience.limit()))
     }
-
-    /// A call. Allows the user to be asked for a password if the partition is a machine's.
-    fn message(&self, method: &str, arguments: &impl Encode) -> Result<Message, MessageError> {
-        let mut call = Outgoing::call(PARTITION_PATH, PARTITION, method)?;
-        if let Some(name) = &self.name {
-            call = call.for_service(name)?.interactive()?;
-        }
-        call.build(arguments)
-    }
-
-    async fn ask<R: Decode>(&self, method: &str, arguments: &impl Encode) -> Result<R, Failure> {
-        let broke = |error: &dyn std::fmt::Display| {
-            Failure::Broken(format!("the connection to the partition broke: {error}"))
-        };
-        let call = self.message(method, arguments).map_err(|error| broke(&error))?;
-        let reply = self.connection.call(&call).await.map_err(|lost| match lost {
-            Lost::Unsound(why) => {
-                Failure::Broken(format!("the partition does not follow the protocol: {why}"))
-            }
-            lost => broke(&lost),
-        })?;
-        if reply.kind() == Kind::Reply {
-            return reply.arguments().map_err(|error| {
-                Failure::Broken(format!("the partition's answer to {method} is invalid: {error}"))
-            });
-        }
-        let head = reply.head();
-        let name = head.error_name();
-        if name == NOBODY {
-            let name = self.name.as_deref();
-            return Err(Failure::NoPartition(name.map_or_else(String::new, nobody)));
-        }
-        let name = name.strip_prefix(ERROR).unwrap_or(name).to_owned();
-        Err(Failure::Refused(match reply.arguments::<WireError>() {
-            Ok((message, status, errno, _, party)) => {
-                Refusal { name, message, status: Status::from_raw(status), errno, party }
-            }
-            Err(_) => Refusal {
-                message: reply.first_text().unwrap_or_else(|| name.clone()),
-                name,
-                status: Status::UNSUCCESSFUL,
-                errno: 0,
-                party: String::new(),
-            },
-        }))
-    }
-}
-
-fn broken(error: &dyn std::fmt::Display) -> Failure {
-    Failure::Broken(error.to_string())
-}
-
-async fn over_socket(
-    partition: Option<&str>,
-    process: &OnceCell<Process>,
-) -> Result<Connection, Failure> {
-    let found = Found::of(partition)?;
-    let stream = UnixStream::connect(&found.path).await;
-    let stream = stream.map_err(|error| found.absent(&error))?;
-    let listens = found.believe(&stream)?;
-    process.get_or_init(|| listens);
-    Connection::open(stream, Stream::of_peer()).await.map_err(|e| broken(&e))
-}
-
-/// A connection to a bus, and the partition's name there.
-async fn on_bus(
-    bus: &BusAddress,
-    partition: Option<&str>,
-) -> Result<(Connection, Option<String>), Failure> {
-    let unreachable = |error: &dyn std::fmt::Display| {
-        Failure::Broken(format!("{bus} cannot be reached: {error}"))
-    };
-    let stream = bus.connect().and_then(UnixStream::from_std);
-    let stream = stream.map_err(|error| unreachable(&Lost::from(error)))?;
-    let connection = Connection::open(stream, Stream::of_bus()).await;
-    let connection = connection.map_err(|lost| unreachable(&lost))?;
-    let hello = connection.call_bus::<String>("Hello", &()).await;
-    hello.map_err(|error| unreachable(&error))?;
-    let name = match partition {
-        // The name by which the list of several partitions shows it.
-        Some(MACHINE_BUS_NAME) => MACHINE_BUS_NAME.to_owned(),
-        Some(name) => bus_name(name),
-        None => {
-            let names = connection.call_bus::<Vec<String>>("ListNames", &()).await;
-            let mut names = names.map_err(|e| broken(&e))?;
-            let prefix = bus_name("");
-            names.retain(|name| name.starts_with(&prefix) || name == MACHINE_BUS_NAME);
-            names.sort();
-            match names.as_slice() {
-                [] => return Err(Failure::NoPartition(format!("there is no partition on {bus}"))),
-                [one] => one.clone(),
-                many => {
-                    let many = many.iter().map(|name| name.trim_start_matches(&prefix));
-                    return Err(several(&many.collect::<Vec<_>>()));
-                }
-            }
-        }
-    };
-    Ok((connection, Some(name)))
-}
-
-fn nobody(name: &str) -> String {
-    if name == MACHINE_BUS_NAME {
-        return format!("the machine's partition is not on that bus (as {name})");
-    }
-    let partition = name.trim_start_matches(&bus_name("")).to_owned();
-    format!(
-        "there is no partition {partition} on that bus (as {name}); `hotadd run --name {partition} --bus BUS` starts one"
-    )
 }

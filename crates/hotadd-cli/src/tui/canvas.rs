@@ -16,13 +16,13 @@ const LONG: Duration = Duration::from_millis(200);
 /// The longest text that is used; no terminal shows more in a row.
 const LONGEST: usize = 1024;
 
-pub(super) const NORMAL: Style = Style::new();
-pub(super) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
-pub(super) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
-pub(super) const GOOD: Style = Style::new().fg(Color::Green);
-pub(super) const BAD: Style = Style::new().fg(Color::Red);
-pub(super) const BUSY: Style = Style::new().fg(Color::Yellow);
-const ALIEN: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+pub(crate) const NORMAL: Style = Style::new();
+pub(crate) const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(crate) const DIM: Style = Style::new().add_modifier(Modifier::DIM);
+pub(crate) const GOOD: Style = Style::new().fg(Color::Green);
+pub(crate) const BAD: Style = Style::new().fg(Color::Red);
+pub(crate) const BUSY: Style = Style::new().fg(Color::Yellow);
+pub(crate) const ALIEN: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 
 /// The buffer to draw on, with the data that all drawing needs.
 pub(super) struct Canvas<'a> {
@@ -35,17 +35,7 @@ pub(super) struct Canvas<'a> {
 impl Canvas<'_> {
     /// Writes text at a place and cuts it to `width` with an ellipsis. Returns the column behind it.
     pub(super) fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
-        let right = self.buffer.area.right();
-        let width = width.min(right.saturating_sub(x));
-        if width == 0 {
-            return x;
-        }
-        let text = cut(text);
-        if Span::raw(&text).width() <= usize::from(width) {
-            return self.buffer.set_stringn(x, y, text, width.into(), style).0;
-        }
-        let (end, _) = self.buffer.set_stringn(x, y, text, usize::from(width) - 1, style);
-        self.buffer.set_stringn(end, y, "…", 1, style).0
+        put(&mut self.buffer, x, y, width, text, style)
     }
 
     pub(super) fn put_right(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) {
@@ -66,6 +56,53 @@ impl Canvas<'_> {
     }
 }
 
+/// Writes text at a place and cuts it to `width` with an ellipsis. Returns the column behind it.
+pub(crate) fn put(
+    buffer: &mut Buffer,
+    x: u16,
+    y: u16,
+    width: u16,
+    text: &str,
+    style: Style,
+) -> u16 {
+    let width = width.min(buffer.area.right().saturating_sub(x));
+    if width == 0 {
+        return x;
+    }
+    let text = cut(text);
+    if Span::raw(&text).width() <= usize::from(width) {
+        return buffer.set_stringn(x, y, text, width.into(), style).0;
+    }
+    let (end, _) = buffer.set_stringn(x, y, text, usize::from(width) - 1, style);
+    buffer.set_stringn(end, y, "…", 1, style).0
+}
+
+/// A text in rows of at most this many columns. Words that are longer are cut.
+pub(crate) fn wrap(text: &str, width: u16) -> Vec<String> {
+    let (text, room) = (cut(text), usize::from(width).max(1));
+    let mut rows = vec![String::new()];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let row = rows.last_mut().map_or(0, |row| Span::raw(&**row).width());
+        let wide = Span::raw(word).width();
+        if row > 0 && row + 1 + wide > room {
+            rows.push(String::new());
+        }
+        for (at, char) in word.chars().enumerate() {
+            let Some(row) = rows.last_mut() else { break };
+            let used = Span::raw(&**row).width();
+            if used >= room {
+                rows.push(char.to_string());
+            } else {
+                if at == 0 && used > 0 {
+                    row.push(' ');
+                }
+                row.push(char);
+            }
+        }
+    }
+    rows
+}
+
 /// A state's symbol, name and style.
 pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
     match state {
@@ -79,12 +116,12 @@ pub(super) fn look(state: RowState) -> (&'static str, &'static str, Style) {
 }
 
 /// Cleans and shortens a text that comes from a driver, such as a name or a reason. Control and hidden characters are removed.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text::cut(text, LONGEST)
 }
 
 /// `0.12 ms`, `35.0 ms`, `350 ms`, `1.2 s`: at most seven columns for any time that a call may take.
-pub(super) fn brief(time: Duration) -> String {
+pub(crate) fn brief(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
     match ms {
         ..9.995 => format!("{ms:.2} ms"),

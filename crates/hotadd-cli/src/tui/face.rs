@@ -9,7 +9,7 @@ use ratatui::layout::{Rect, Size};
 use ratatui::style::Color;
 use ratatui::text::Span;
 
-use super::canvas::{BAD, BOLD, BUSY, Canvas, DIM, GOOD, NORMAL, cut, rate};
+use super::canvas::{BAD, BOLD, BUSY, Canvas, DIM, GOOD, NORMAL, cut, rate, wrap};
 use super::memory::Memory;
 use super::table::Table;
 use super::{Ink, crowd, plain};
@@ -82,32 +82,10 @@ fn wanted(view: &View, width: u16, most: u16) -> u16 {
 
 /// A note in rows. Only a note that says why something went wrong has more than one.
 fn wrapped(note: &Note, width: u16) -> Vec<String> {
-    let text = cut(&note.text);
-    let room = usize::from(width.saturating_sub(4)).max(1);
-    let mut rows = vec![String::new()];
-    if note.weight != Weight::Bad {
-        return vec![text];
+    match note.weight {
+        Weight::Bad => wrap(&note.text, width.saturating_sub(4)),
+        _ => vec![cut(&note.text)],
     }
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let row = rows.last_mut().map_or(0, |row| Span::raw(&**row).width());
-        let wide = Span::raw(word).width();
-        if row > 0 && row + 1 + wide > room {
-            rows.push(String::new());
-        }
-        for (at, char) in word.chars().enumerate() {
-            let Some(row) = rows.last_mut() else { break };
-            let used = Span::raw(&**row).width();
-            if used >= room {
-                rows.push(char.to_string());
-            } else {
-                if at == 0 && used > 0 {
-                    row.push(' ');
-                }
-                row.push(char);
-            }
-        }
-    }
-    rows
 }
 
 /// What there is room for, from top to bottom.

@@ -19,7 +19,7 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    pub(super) fn size(self) -> io::Result<Size> {
+    pub(crate) fn size(self) -> io::Result<Size> {
         let size = self.with(|fd| rustix::termios::tcgetwinsize(fd))?;
         Ok(Size { width: size.ws_col, height: size.ws_row })
     }
@@ -53,7 +53,7 @@ impl Output {
 
 /// Writes on a thread of its own. A terminal that was stopped with Ctrl-S, or that the command floods, must not delay the run.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     /// `None` once it is finished.
     sender: Option<Sender<Vec<u8>>>,
     busy: Arc<AtomicBool>,
@@ -61,7 +61,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(out: Output) -> io::Result<Self> {
+    pub(crate) fn new(out: Output) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel::<Vec<u8>>();
         let busy = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&busy);
@@ -78,13 +78,13 @@ impl Writer {
     }
 
     /// Whether the last bytes are written.
-    pub(super) fn ready(&self) -> bool {
+    pub(crate) fn ready(&self) -> bool {
         !self.busy.load(Ordering::Relaxed)
             || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Queues bytes, which are written soon and in one piece. An error is returned by the next call.
-    pub(super) fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
         self.busy.store(true, Ordering::Relaxed);
         match &self.sender {
             Some(sender) if sender.send(bytes).is_ok() => Ok(()),
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// Waits until everything is written.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.sender = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,

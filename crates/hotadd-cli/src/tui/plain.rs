@@ -5,7 +5,7 @@ use std::env;
 use ratatui::buffer::Buffer;
 
 /// Whether text beyond ASCII can be shown. The first of these variables that is set decides, as in every program.
-pub(super) fn is_utf8() -> bool {
+pub(crate) fn is_utf8() -> bool {
     let set = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
     let locale = locale.to_ascii_lowercase();
@@ -13,7 +13,7 @@ pub(super) fn is_utf8() -> bool {
 }
 
 /// Replaces every character that is not ASCII. A character that is two columns wide is followed by an empty cell, which stays.
-pub(super) fn in_ascii(buffer: &mut Buffer) {
+pub(crate) fn in_ascii(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if cell.symbol().is_ascii() {
             continue;
@@ -21,7 +21,8 @@ pub(super) fn in_ascii(buffer: &mut Buffer) {
         let plain = match cell.symbol() {
             "─" | "–" => "-",
             "·" | "…" => ".",
-            "✓" => "+",
+            "┌" | "┐" | "└" | "┘" | "✓" => "+",
+            "│" => "|",
             "✕" => "x",
             "●" => "#",
             "○" => "o",

@@ -5,6 +5,7 @@
 mod common;
 #[path = "../../../hotadd-service/tests/common/daemon.rs"]
 mod daemon;
+mod history;
 mod waiting;
 mod walks;
 
