@@ -42,7 +42,7 @@ pub(crate) fn follow(
             Ok(steps) => goes_on = write(&seen.take(&mut trace, steps)),
             Err(Failure::Interrupted(_)) => break,
             // It has ended, as a rule.
-            Err(Failure::Broken(why)) => {
+            Err(Failure::Closed(why) | Failure::Broken(why) | Failure::NoPartition(why)) => {
                 say::note(format!("hotadd: the trace ends here: {why}"));
                 write(&trace.end(now()));
                 return Ok(());
