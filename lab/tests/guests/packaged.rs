@@ -1,5 +1,5 @@
 //! The Debian package of `dist/deb` on a Debian system, as docs/install.md says: it is installed, the service is enabled, a party refuses
-//! a processor and the reason is read, the package is upgraded, and purged.
+//! a processor and the reason is read in each way that there is, the package is upgraded, and purged.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +20,25 @@ const PACKAGES: &str = "/tmp/packages";
 /// What dpkg and maintainer scripts need. The guest's userland was unpacked without them.
 const TOOLS: [&str; 6] = ["dpkg", "init-system-helpers", "libc-bin", "libmd0", "perl-base", "tar"];
 
+/// Runs `hotadd watch` in a terminal until it shows this text, and quits it. Prints everything that was drawn.
+const WATCH: &str = r#"
+import fcntl, os, pty, select, struct, sys, termios, time
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+    os.execvpe("hotadd", ["hotadd", "watch"], {**os.environ, "TERM": "xterm"})
+drawn, end = b"", time.monotonic() + 60
+while sys.argv[1].encode() not in drawn and time.monotonic() < end:
+    if select.select([terminal], [], [], 1)[0]:
+        drawn += os.read(terminal, 65536)
+print(drawn.decode(errors="replace"))
+os.write(terminal, b"q")
+try:
+    while os.read(terminal, 65536): pass
+except OSError: pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
 /// The reason that the agent gives.
 const REASON: &str = "there is no room for processor 1";
 
@@ -28,7 +47,7 @@ fn the_package_is_installed_asks_parties_is_upgraded_and_leaves_nothing_when_pur
     let guest = system();
     let before = paths(&guest);
     installing_starts_nothing(&guest);
-    a_refused_processors_reason_is_in_status_history_and_journal(&guest);
+    a_refused_processors_reason_is_read_wherever_one_looks(&guest);
     an_upgrade_restarts_the_service_and_keeps_what_was_decided(&guest);
     purging_leaves_nothing_running_and_only_the_group(&guest, &before);
 }
@@ -78,7 +97,7 @@ fn installing_starts_nothing(guest: &Guest) {
     assert_eq!(show(guest, "ActiveState"), "inactive", "nothing was started");
 }
 
-fn a_refused_processors_reason_is_in_status_history_and_journal(guest: &Guest) {
+fn a_refused_processors_reason_is_read_wherever_one_looks(guest: &Guest) {
     follow(guest, "hotadd");
     run(guest, &["systemctl", "enable", "--now", "hotadd"]);
     until(guest, SAID, "listening at");
@@ -95,9 +114,17 @@ fn a_refused_processors_reason_is_in_status_history_and_journal(guest: &Guest) {
         ("status", hotadd(guest, &["status"]).0),
         ("history", hotadd(guest, &["history"]).0),
         ("the journal", journal),
+        ("the trace", run(guest, &["hotadd", "trace", "--for", "1ms"])),
+        ("the page of the trace", run(guest, &["hotadd", "trace", "--for", "1ms", "--html"])),
+        ("watch", run(guest, &["python3", "-B", "-c", WATCH, REASON])),
     ] {
         assert!(said.contains(REASON) && said.contains("agent.py"), "{what}: {said}");
     }
+    let metrics = run(guest, &["hotadd", "metrics"]);
+    assert!(
+        metrics.lines().any(|line| line == r#"hotadd_vetoes_total{party="agent.py"} 1"#),
+        "the metrics: {metrics}"
+    );
 }
 
 fn an_upgrade_restarts_the_service_and_keeps_what_was_decided(guest: &Guest) {
