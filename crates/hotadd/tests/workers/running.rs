@@ -23,7 +23,8 @@ fn every_active_processor_has_one_worker_with_its_name() {
     }
     assert_eq!(workers.report(), WorkersReport::default(), "simulated processors are not pinned");
     drop(workers);
-    assert_eq!(threads("named"), [""; 0], "dropping waits for the threads");
+    // A thread that was waited for may be listed for a moment longer: the kernel reports its end first.
+    wait_until("dropping has ended the threads", || threads("named").is_empty());
 }
 
 #[test]
