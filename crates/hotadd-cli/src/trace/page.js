@@ -34,7 +34,7 @@
   });
   const reason = (args) => {
     const known = [args.status, args.errno, args.clause].filter(Boolean).join(", ");
-    return (args.reason || args.text || "") + (known && args.reason ? " (" + known + ")" : "");
+    return (args.reason || args.text || args.errno || "") + (known && args.reason ? " (" + known + ")" : "");
   };
   const took = (us) => us >= 1e6 ? (us / 1e6).toFixed(2) + " s" : (us / 1e3).toFixed(2) + " ms";
   const initial = new Map();

@@ -9,7 +9,7 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// What the page may do: have exactly this style and run exactly this script. It must be changed with them; a test says what it
 /// must be.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-I3bBP7ANzZUp/QF3QAdGMesh3GCmg69KM/7tmL4YMU4='; script-src 'sha256-hUAZqBa2vaPXixmtBNcYk71XrFKYK9Mhb+Lmpj05ATY='; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'sha256-I3bBP7ANzZUp/QF3QAdGMesh3GCmg69KM/7tmL4YMU4='; script-src 'sha256-u5ucIPFRUlZ+4/H7OYM8+dlk73wAeQqeJ3aJqjwYO70='; base-uri 'none'; form-action 'none'";
 
 /// The page of a trace.
 pub(super) fn page(shown: &Shown) -> String {
