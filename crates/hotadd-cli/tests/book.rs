@@ -70,7 +70,7 @@ fn links(page: &str) -> Vec<String> {
     // A picture's text may have several lines.
     let text = prose(page).collect::<Vec<_>>().join("\n");
     let mut plain = String::new();
-    // What is between backticks is no link.
+    // Text in backticks is not a link.
     for (n, part) in text.split('`').enumerate() {
         plain += if n % 2 == 0 { part } else { "code" };
     }

@@ -24,7 +24,7 @@ const GET: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 fn reply(mut stream: impl Read + Write, request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     let mut reply = String::new();
-    // What was sent after the limit is not read, and then the connection is reset.
+    // Bytes beyond the limit are not read, so the kernel resets the connection.
     let _ = stream.read_to_string(&mut reply);
     reply
 }

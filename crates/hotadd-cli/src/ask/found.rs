@@ -24,7 +24,7 @@ pub(super) struct Found {
     warn: Warn,
 }
 
-/// Tells the user what was skipped, and whose partition it is.
+/// Tells the user which entry was skipped, and which user's partition it is.
 pub(crate) type Warn = fn(String);
 
 impl Found {

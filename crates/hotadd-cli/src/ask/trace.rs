@@ -51,7 +51,7 @@ pub(crate) fn follow(
         }
     }
     if goes_on {
-        // Who has not answered yet. A partition that does not say so has been heard all the same.
+        // The parties that have not answered yet. The trace is written even if the partition does not name them.
         let waiting: Vec<WaitingRow> = talk.call_anew("GetWaiting", &()).unwrap_or_default();
         for (name, state, id, us) in waiting {
             let step = Step::waiting(name, state, id, now().saturating_sub(us));

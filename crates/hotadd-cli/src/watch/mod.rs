@@ -174,7 +174,7 @@ fn attend(
         match messages.recv_timeout(wait) {
             Ok(message) => {
                 due = true;
-                // What has come meanwhile is drawn together.
+                // All updates that have arrived are drawn at once.
                 for message in std::iter::once(message).chain(messages.try_iter()) {
                     if let Some(end) = take(model, screen, feed, message)? {
                         return Ok(end);

@@ -21,7 +21,7 @@ pub(super) const KEPT: usize = 1000;
 /// The most processors of one list that are shown, whatever a partition says.
 const MOST: usize = 2 * MAX_PROCESSORS as usize;
 
-/// What is watched, and where the user is in it.
+/// The partitions that are shown, and what the user has selected.
 pub(super) struct Model {
     pub(super) watched: Vec<Watched>,
     /// Which of them is shown.
@@ -130,7 +130,7 @@ pub(super) enum Outcome {
 
 /// What is new about a partition.
 pub(super) enum Update {
-    /// A new connection: what was known before is about another life of the partition, maybe.
+    /// Clears everything at a new connection: another process may have taken the name of the partition.
     Connected {
         hardware: String,
     },

@@ -77,7 +77,7 @@ impl Screen {
         }
     }
 
-    /// Draws what differs from what is shown. Returns false if the terminal has not yet taken the last drawing: a slow line.
+    /// Draws the cells that have changed. Returns false if the terminal has not yet read the last drawing, as on a slow line.
     pub(super) fn draw(&mut self, buffer: Buffer) -> io::Result<bool> {
         let Some(writer) = self.writer.as_mut() else { return Ok(false) };
         if !writer.ready() {

@@ -1,4 +1,4 @@
-//! `dist/tarball`: what is in a release's tarball works where it is unpacked, and is where `cargo binstall` looks for it.
+//! `dist/tarball`: the files of a release's tarball work in any folder, and the program is at the path that `cargo binstall` expects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
