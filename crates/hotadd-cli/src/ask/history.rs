@@ -5,15 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::AskError;
-use super::events;
+use super::events::{MOST_PAST, Position};
 use super::failure::Failure;
 use super::lines::event_line;
 use super::talk::Talk;
 use crate::args::History;
 use crate::say;
-
-/// After so many past events, those that come meanwhile are no longer waited for. A partition keeps 1,000.
-const MOST_PAST: usize = 10_000;
 
 /// How often a partition is asked for new events.
 const EVERY: Duration = Duration::from_millis(200);
@@ -27,16 +24,15 @@ pub(crate) fn history(history: &History) -> Result<bool, AskError> {
         events.for_each(|event| show(history, &event));
         return Ok(true);
     }
-    let (mut next, mut read) = (0, 0);
+    let (mut position, mut read) = (Position::default(), 0);
     let mut past = Vec::new();
     loop {
-        let (first, mut some) = events::read(talk.call_anew("GetEvents", &(next,)))?;
-        next = after(first, &some);
-        if some.is_empty() {
+        let mut part = position.read(talk.call_anew("GetEvents", &(position.next(),)))?;
+        if part.events.is_empty() {
             break;
         }
-        read += some.len();
-        past.append(&mut some);
+        read += part.events.len();
+        past.append(&mut part.events);
         // More than a partition keeps: events come while they are read.
         let most = usize::try_from(history.most).unwrap_or(usize::MAX);
         past.retain(|event| is_wanted(history, event));
@@ -46,17 +42,17 @@ pub(crate) fn history(history: &History) -> Result<bool, AskError> {
         }
     }
     past.iter().for_each(|event| show(history, event));
-    if history.follow { follow(&talk, history, next) } else { Ok(true) }
+    if history.follow { follow(&talk, history, position) } else { Ok(true) }
 }
 
 /// Shows events as they come, until the partition ends or the reader of the output goes away.
-fn follow(talk: &Talk, history: &History, mut next: u64) -> Result<bool, AskError> {
+fn follow(talk: &Talk, history: &History, mut position: Position) -> Result<bool, AskError> {
     loop {
         if say::is_unheard() {
             return Ok(true);
         }
-        let (first, some) = match events::read(talk.call_anew("GetEvents", &(next,))) {
-            Ok(answer) => answer,
+        let part = match position.read(talk.call_anew("GetEvents", &(position.next(),))) {
+            Ok(part) => part,
             // Without a partition its bus name has no owner.
             Err(Failure::Closed(_) | Failure::NoPartition(_)) => {
                 say::wrong("the partition has ended");
@@ -64,21 +60,14 @@ fn follow(talk: &Talk, history: &History, mut next: u64) -> Result<bool, AskErro
             }
             Err(other) => return Err(other.into()),
         };
-        if first > next {
-            say::wrong(format!("{} events came too fast and were missed", first - next));
+        if part.missed > 0 {
+            say::wrong(format!("{} events came too fast and were missed", part.missed));
         }
-        some.iter().for_each(|event| show(history, event));
-        let is_last = some.is_empty();
-        next = after(first, &some);
-        if is_last {
+        part.events.iter().for_each(|event| show(history, event));
+        if part.events.is_empty() {
             talk.pause(EVERY)?;
         }
     }
-}
-
-/// The number of the event after these.
-fn after(first: u64, events: &[Value]) -> u64 {
-    first.saturating_add(u64::try_from(events.len()).unwrap_or(u64::MAX))
 }
 
 fn is_wanted(history: &History, event: &Value) -> bool {

@@ -8,14 +8,14 @@ use hotadd_wire::{self as wire, WaitingRow, WireSet};
 use serde_json::Value;
 
 use super::AskError;
+use super::events::{MOST_PAST, Position};
 use super::failure::Failure;
 use super::talk::Talk;
 use crate::args::Ask;
 use crate::say;
 
-/// How often the partition is asked for new events, and for how many at most: as many as it keeps.
+/// How often the partition is asked for new events.
 const EVERY: Duration = Duration::from_millis(250);
-const MOST: u32 = 1000;
 
 /// Hands the events of a trace to `write`, in order, until the time is up, Ctrl-C is pressed, the partition ends or `write` returns
 /// false.
@@ -26,10 +26,10 @@ pub(crate) fn follow(
 ) -> Result<(), AskError> {
     let talk = Talk::with(ask)?;
     let until = time.map(|time| Instant::now() + time);
-    let (history, beginning) = begin(&talk, ask)?;
-    let mut seen = Seen::default();
+    let mut position = Position::default();
+    let (history, beginning) = begin(&talk, ask, &mut position)?;
     let (mut trace, first) = Converter::begin(beginning);
-    let mut goes_on = write(&first) && write(&seen.take(&mut trace, history));
+    let mut goes_on = write(&first) && write(&add(&mut trace, 0, &history));
     while goes_on {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -38,8 +38,8 @@ pub(crate) fn follow(
         if talk.pause(left.map_or(EVERY, |left| left.min(EVERY))).is_err() {
             break;
         }
-        match steps(&talk) {
-            Ok(steps) => goes_on = write(&seen.take(&mut trace, steps)),
+        match read(&talk, &mut position) {
+            Ok((missed, steps)) => goes_on = write(&add(&mut trace, missed, &steps)),
             Err(Failure::Interrupted(_)) => break,
             // It has ended, as a rule.
             Err(Failure::Closed(why) | Failure::Broken(why) | Failure::NoPartition(why)) => {
@@ -62,25 +62,48 @@ pub(crate) fn follow(
     Ok(())
 }
 
-/// The events that the partition has, oldest first.
-fn steps(talk: &Talk) -> Result<Vec<Step>, Failure> {
-    let events: Vec<String> = talk.call_anew("GetHistory", &MOST)?;
-    // Entries that are not valid are skipped.
-    Ok(events.iter().filter_map(|event| serde_json::from_str(event).ok()).collect())
+/// The events up to now, oldest first, and how many before them were missed.
+fn read(talk: &Talk, position: &mut Position) -> Result<(u64, Vec<Step>), Failure> {
+    let (mut missed, mut steps) = (0, Vec::new());
+    while steps.len() < MOST_PAST {
+        let part = position.read(talk.call_anew("GetEvents", &(position.next(),)))?;
+        if part.events.is_empty() {
+            break;
+        }
+        missed += part.missed;
+        // Entries that are not valid are skipped.
+        steps
+            .extend(part.events.into_iter().filter_map(|event| serde_json::from_value(event).ok()));
+    }
+    Ok((missed, steps))
+}
+
+/// What these events, and a gap before them, add to the trace.
+fn add(trace: &mut Converter, missed: u64, steps: &[Step]) -> Vec<Value> {
+    let mut made = Vec::new();
+    if missed > 0 {
+        made.extend(trace.lost(missed, steps.first().map_or_else(now, |step| step.mono)));
+    }
+    steps.iter().for_each(|step| made.extend(trace.step(step)));
+    made
 }
 
 /// The history, and what the partition was like before it.
-fn begin(talk: &Talk, ask: &Ask) -> Result<(Vec<Step>, Beginning), Failure> {
-    let mut history = steps(talk)?;
+fn begin(
+    talk: &Talk,
+    ask: &Ask,
+    position: &mut Position,
+) -> Result<(Vec<Step>, Beginning), Failure> {
+    // In this order: what happens between the answers is in a later one.
+    let spare: Vec<u32> = talk.call_anew("GetCandidates", &())?;
     let set: WireSet = talk.call_anew("GetSet", &())?;
     let set = wire::read_set(set).map_err(|error| Failure::Broken(error.to_string()))?;
-    let spare: Vec<u32> = talk.call_anew("GetCandidates", &())?;
-    // What happened between the two answers belongs to the trace, and not to what was before it.
-    let epoch = set.epoch().0;
-    history.retain(|step| step.epoch <= epoch);
+    let (_, history) = read(talk, position)?;
     let mut active: BTreeSet<u32> = set.iter().map(|processor| processor.id.0).collect();
     let mut spare: BTreeSet<u32> = spare.into_iter().filter(|id| !active.contains(id)).collect();
-    for step in history.iter().rev() {
+    // The set had these processors after this epoch. What happened later was not in it.
+    let epoch = set.epoch().0;
+    for step in history.iter().rev().filter(|step| step.epoch <= epoch) {
         let Some(id) = step.id else { continue };
         match step.event.as_str() {
             "joined" => {
@@ -102,53 +125,23 @@ fn begin(talk: &Talk, ask: &Ask) -> Result<(Vec<Step>, Beginning), Failure> {
     Ok((history, beginning))
 }
 
-/// Which events were seen.
-#[derive(Default)]
-struct Seen {
-    last: u64,
-}
-
-impl Seen {
-    /// What the events that are new add to the trace.
-    fn take(&mut self, trace: &mut Converter, steps: Vec<Step>) -> Vec<Value> {
-        let mut made = Vec::new();
-        for step in steps {
-            // Partitions of earlier versions do not number their events.
-            if step.seq <= self.last {
-                continue;
-            }
-            if self.last > 0 && step.seq > self.last + 1 {
-                made.extend(trace.lost(step.seq - self.last - 1, step.mono));
-            }
-            self.last = step.seq;
-            made.extend(trace.step(&step));
-        }
-        made
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn steps(of: impl IntoIterator<Item = u64>) -> Vec<Step> {
-        let step = |seq: u64| json!({ "event": "appeared", "id": seq, "seq": seq, "mono": seq });
-        of.into_iter().map(|seq| serde_json::from_value(step(seq)).unwrap()).collect()
-    }
-
     #[test]
-    fn each_event_is_taken_once_and_a_gap_is_shown() {
+    fn a_gap_is_shown_before_the_events_that_follow_it() {
         let (mut trace, _) = Converter::begin(Beginning::default());
-        let mut seen = Seen::default();
-        assert_eq!(seen.take(&mut trace, steps(5..8)).len(), 3, "the history may begin anywhere");
-        assert_eq!(seen.take(&mut trace, steps(6..9)).len(), 1);
-        let made = seen.take(&mut trace, steps(12..13));
+        let step = json!({ "event": "appeared", "id": 1, "mono": 7 });
+        let made = add(&mut trace, 3, &[serde_json::from_value(step).unwrap()]);
         assert_eq!(
             (&made[0]["name"], &made[0]["args"]["count"]),
             (&json!("events lost"), &json!(3))
         );
         assert_eq!(made.len(), 2);
+        assert_eq!(add(&mut trace, 3, &[]).len(), 1, "nothing follows the gap yet");
+        assert!(add(&mut trace, 0, &[]).is_empty());
     }
 }

@@ -24,7 +24,7 @@ use super::Message;
 use super::model::{Action, Facts, Outcome, Place, Update};
 use super::signals;
 use crate::ask::client::Client;
-use crate::ask::events;
+use crate::ask::events::Position;
 use crate::ask::failure::{Failure, Refusal};
 use crate::ask::out::Out;
 use crate::ask::patience::silent;
@@ -181,17 +181,16 @@ impl Follower {
         self.real.set(hardware != SIMULATED && is_this_machine(client).await);
         self.places.borrow_mut().clear();
         self.tell(Update::Connected { hardware });
-        let (mut next, mut whole) = (0, None);
+        let (mut position, mut whole) = (Position::default(), None);
         let mut waited = false;
         loop {
             let waiting: Vec<WaitingRow> =
                 self.patient(client, client.ask("GetWaiting", &())).await?;
-            let (first, events) =
-                events::read(self.patient(client, client.ask("GetEvents", &(next,))).await)?;
-            next = first.saturating_add(u64::try_from(events.len()).unwrap_or(u64::MAX));
-            let changed = !events.is_empty();
+            let answer = self.patient(client, client.ask("GetEvents", &(position.next(),))).await;
+            let part = position.read(answer)?;
+            let changed = !part.events.is_empty();
             if changed {
-                self.tell(Update::Events(first, events));
+                self.tell(Update::Events(part.first, part.events));
             }
             let due = whole.is_none_or(|last: Instant| last.elapsed() >= WHOLE);
             if due || changed || waited || !waiting.is_empty() {

@@ -13,8 +13,6 @@ pub struct Step {
     pub event: String,
     /// When it ended, in microseconds of the monotonic clock.
     pub mono: u64,
-    /// Its position in the history.
-    pub seq: u64,
     /// When it happened, in milliseconds since 1970.
     pub time: u64,
     pub(super) driver: Option<String>,
