@@ -22,9 +22,6 @@ fn named() -> Users {
             *needs.entry(user).or_default() |= dependency["kind"] != "dev";
         }
     }
-    // The fuzz targets are a workspace of their own. Their only dependency from elsewhere:
-    assert!(read("fuzz/Cargo.toml").contains("\nlibfuzzer-sys = "));
-    users.entry("libfuzzer-sys".to_owned()).or_default().insert("fuzz", true);
     let as_shown = |(user, always): (&str, bool)| {
         if always { user.to_owned() } else { format!("({user})") }
     };

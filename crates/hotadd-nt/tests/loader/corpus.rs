@@ -66,7 +66,18 @@ fn every_command_on_the_fuzzing_page_names_an_existing_target() {
         let known = match words[..] {
             ["cargo", "install", "cargo-fuzz", ..] => true,
             ["cd", to] => Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(to).is_dir(),
-            ["cargo", "+nightly", "fuzz", "run", "--fuzz-dir", ".", target, ..] => manifest
+            [
+                "cargo",
+                "+nightly",
+                "fuzz",
+                "run",
+                "--fuzz-dir",
+                ".",
+                "--features",
+                "run",
+                target,
+                ..,
+            ] => manifest
                 .contains(&format!("name = \"{target}\"\npath = \"fuzz_targets/{target}.rs\"")),
             _ => false,
         };
