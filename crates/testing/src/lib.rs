@@ -13,6 +13,12 @@ use std::io::Write;
 use rustix::process::geteuid;
 use rustix::thread::{CpuSet, sched_getaffinity};
 
+/// Whether tests run the whole of what they otherwise choose from: `HOTADD_WHOLE` is set.
+#[must_use]
+pub fn whole() -> bool {
+    env::var_os("HOTADD_WHOLE").is_some()
+}
+
 /// What a test needs of the machine it runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {

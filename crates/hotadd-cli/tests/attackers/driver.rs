@@ -4,7 +4,9 @@
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 
 use rustix::process::Signal;
 use serde::Serialize;
@@ -122,6 +124,19 @@ const WITHOUT_EFFECT: [Attack; 5] = [
 /// Known to the operator only.
 const SECRET: &str = "the secret-of-the-operator, 8317";
 
+const FLAGS: [&str; 5] = ["-O1", "-fPIC", "-w", "-D_GNU_SOURCE", "-pthread"];
+
+/// A copy of hostile.h, and what the compiler has read there: it would take half of the time of each attempt's compilation.
+static HEADER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let header = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile.h");
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/attackers/hostile.h"), &header).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(FLAGS).args(["-x", "c-header", "-c"]).arg(&header);
+    let built = cc.arg("-o").arg(header.with_extension("h.gch")).output().expect("a C compiler");
+    assert!(built.status.success(), "{}", stderr(&built));
+    header
+});
+
 /// A daemon, and what a hostile driver may want to reach.
 struct Scene {
     daemon: Daemon,
@@ -158,7 +173,8 @@ impl Scene {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/attackers/hostile.c");
         let path = self.daemon.stage.path("hostile.so");
         let mut cc = Command::new("cc");
-        cc.args(["-O1", "-shared", "-fPIC", "-w", "-D_GNU_SOURCE", "-Wl,-Bsymbolic", "-pthread"]);
+        cc.args(FLAGS).arg("-include").arg(&*HEADER);
+        cc.args(["-shared", "-Wl,-Bsymbolic"]);
         cc.args([format!("-DATTEMPT={does}"), format!("-DWHEN={}", when as u32)]);
         cc.arg(format!("-DFOLDER=\"{}\"", self.folder.path().display()));
         cc.arg(format!("-DSOCKET=\"{}\"", self.daemon.stage.path("run/try")));

@@ -5,25 +5,7 @@
  * FOLDER, SOCKET, PORT and VICTIM are a folder, a partition's socket, a port and a process that it wants to reach. CALL is a
  * message to the partition, as bytes.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/netlink.h>
-#include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include "hostile.h"
 
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)

@@ -1,5 +1,5 @@
 //! [`Case`]: which fault happens, in which state, at which place in the order and on which occasion; all
-//! cases and their expected outcomes.
+//! cases and their expected outcomes. [`choice`](crate::choice) says which of them run.
 
 use std::fmt;
 use std::time::Duration;

@@ -19,7 +19,6 @@ pub(crate) struct Held {
 
 impl Held {
     fn now() -> Self {
-        let count = |path| fs::read_dir(path).unwrap().count();
         let (descriptors, threads) = (count("/proc/self/fd"), count("/proc/self/task"));
         Self { descriptors, threads, children: children() }
     }
@@ -33,16 +32,27 @@ impl Held {
         Self::now()
     }
 
+    /// Whether exactly this is held.
+    fn is_so(&self) -> bool {
+        // Counting children reads the status of every process of the machine, so it comes last.
+        let here = || (count("/proc/self/fd"), count("/proc/self/task"));
+        here() == (self.descriptors, self.threads) && Self::now() == *self
+    }
+
     /// Waits until exactly this is held again.
     pub(crate) fn comes_back(&self, when: &str) {
         comes_true(
-            || Self::now() == *self,
+            || self.is_so(),
             || {
                 let names: Vec<_> = threads().collect();
                 format!("{when}: {self:?} were held, and now {:?}; {names:?}", Self::now())
             },
         );
     }
+}
+
+fn count(path: &str) -> usize {
+    fs::read_dir(path).unwrap().count()
 }
 
 /// The names of all threads of this process.

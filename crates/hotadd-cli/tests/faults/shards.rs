@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use hotadd_service::children::{Children, Ending, Offspring};
 
-use crate::case::{Case, FAULTS, LONG, MOMENTS, PLACES, STANDINGS};
+use crate::case::LONG;
+use crate::choice;
 use crate::healthy::{Fixture, Operator};
 use crate::left::Held;
 use crate::strike;
 
 /// The number of processes. It does not divide the number of faults times standings, so that the slow cases
-/// are spread over all.
+/// of the whole product are spread over all.
 const SHARDS: usize = 10;
 
 /// The environment variable that tells a process of this binary which shard it runs.
@@ -27,9 +28,7 @@ const RAN: &str = "ran: ";
 /// Runs all cases, each in one of the processes.
 pub(crate) fn all() {
     let began = Instant::now();
-    let cases = Case::all();
-    let product = MOMENTS.len() * FAULTS.len() * PLACES.len() * STANDINGS.len();
-    assert_eq!(cases.len(), product, "the cases are the whole product");
+    let cases = choice::cases();
     let shards: Vec<_> =
         (0..SHARDS).map(|shard| thread::spawn(move || listen(start(shard)))).collect();
     let mut ran = BTreeSet::new();
@@ -63,7 +62,7 @@ pub(crate) fn run_shard() {
     drop(Fixture::new(Operator::NamesNobody));
     let bare = Held { descriptors: descriptors + 2, threads: threads + 1, children };
     bare.comes_back("a healthy stage leaves nothing behind");
-    for case in Case::all().iter().skip(shard).step_by(SHARDS) {
+    for case in choice::cases().iter().skip(shard).step_by(SHARDS) {
         current.send(case.to_string()).unwrap();
         strike::run(case);
         println!("{RAN}{case}");

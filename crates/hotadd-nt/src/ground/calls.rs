@@ -1,8 +1,8 @@
 //! Finds the driver's call that led to a thread's current position.
 
+use std::arch::asm;
 use std::cell::Cell;
 use std::ops::Range;
-use std::ptr;
 
 use crate::ground::images::{self, Image};
 use crate::ground::thread;
@@ -62,19 +62,28 @@ pub(crate) fn returns(most: usize) -> Vec<usize> {
     if !(low..high).contains(&here) {
         return Vec::new();
     }
-    let bounds = images::bounds();
+    let Range { start, end } = images::bounds();
     let from = here.max(ENTERED.get()).min(high);
-    let words = (from.next_multiple_of(8)..high & !7).step_by(8);
-    // SAFETY: the range goes from this frame to the end of this thread's stack, and this thread is busy here.
-    let words =
-        words.map(|at| unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() });
-    let words = words.filter(|word| bounds.start <= *word && *word <= bounds.end);
-    let mut calls = words.filter_map(|word| Some((word, call_before(word)?))).peekable();
     let of = entered();
-    // As in `calling`.
-    let stale = |(_, call): &(usize, Call)| call.callee.is_some_and(|callee| callee != of);
-    while calls.next_if(stale).is_some() {}
-    calls.map(|(word, _)| word).take(most).collect()
+    let mut found = Vec::new();
+    let mut at = from.next_multiple_of(8);
+    // A plain loop, as in `newest_call`: under a verifier this runs for every call that can fail.
+    while at < high & !7 && found.len() < most {
+        // SAFETY: this is a whole word between this frame and the end of this thread's stack, and this thread is busy here.
+        let word = unsafe { word(at) };
+        if start <= word
+            && word <= end
+            && let Some(call) = call_before(word)
+        {
+            // As in `calling`.
+            let stale = found.is_empty() && call.callee.is_some_and(|callee| callee != of);
+            if !stale {
+                found.push(word);
+            }
+        }
+        at += 8;
+    }
+    found
 }
 
 /// A driver's newest call on a stack between two addresses. If a function is given, calls of others do not count.
@@ -88,7 +97,7 @@ pub(crate) unsafe fn newest_call(from: usize, to: usize, of: Option<&str>) -> Op
     // A plain loop: this runs for every report and, under a verifier, for every call of a driver.
     while at < to & !7 {
         // SAFETY: this is a whole word of that stack, which is mapped as long as its thread lives.
-        let word = unsafe { ptr::with_exposed_provenance::<usize>(at).read_volatile() };
+        let word = unsafe { word(at) };
         if start <= word && word <= end {
             let fits = |call: &Call| of.is_none() || call.callee.is_none() || call.callee == of;
             if let Some(call) = call_before(word).filter(fits) {
@@ -98,6 +107,20 @@ pub(crate) unsafe fn newest_call(from: usize, to: usize, of: Option<&str>) -> Op
         at += 8;
     }
     None
+}
+
+/// A word of a stack, whatever it belongs to. An instruction, because a build with debug assertions checks each read
+/// through a pointer, and this reads thousands of words for a call.
+///
+/// # Safety
+/// The word is mapped.
+unsafe fn word(at: usize) -> usize {
+    let word;
+    // SAFETY: the caller guarantees that it is mapped, and nothing is written.
+    unsafe {
+        asm!("mov {}, [{}]", out(reg) word, in(reg) at, options(nostack, readonly, preserves_flags))
+    };
+    word
 }
 
 /// The call that would return to an address. Stacks also contain pointers to a driver's functions, which are no
@@ -184,7 +207,7 @@ mod tests {
         code[20..22].copy_from_slice(&[0xff, 0xe0]);
         // jmp [0x30]
         code[0x20..0x26].copy_from_slice(&[0xff, 0x25, 0x0a, 0, 0, 0]);
-        let function = exports::find("KeRegisterProcessorChangeCallback").unwrap();
+        let function = exports::find_for("KeRegisterProcessorChangeCallback", Abi::Win64).unwrap();
         let address = function.address(Abi::Win64) as u64;
         code[0x30..0x38].copy_from_slice(&address.to_le_bytes());
         let code: &'static [u8] = code.leak();

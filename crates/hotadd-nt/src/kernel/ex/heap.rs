@@ -320,10 +320,24 @@ unsafe fn fill(address: usize, size: usize, byte: u8) {
 /// # Safety
 /// The range lies inside a block and its guards that this file has allocated.
 unsafe fn find_other(address: usize, size: usize, byte: u8) -> Option<usize> {
-    (0..size).find(|offset| {
-        let at = (address + offset) as *const u8;
-        // SAFETY: the caller guarantees that it is allocated and was filled before. Volatile, because the driver
-        // may be writing.
-        unsafe { at.read_volatile() != byte }
-    })
+    let word = usize::from_ne_bytes([byte; size_of::<usize>()]);
+    let mut offset = 0;
+    // A plain loop, by words where it can: the guards of a block with pages of its own are nearly a page.
+    while offset < size {
+        let at = address + offset;
+        if at.is_multiple_of(size_of::<usize>()) && size - offset >= size_of::<usize>() {
+            // SAFETY: the caller guarantees that it is allocated and was filled before, and it is a whole word in the
+            // range. Volatile, because the driver may be writing.
+            if unsafe { (at as *const usize).read_volatile() } == word {
+                offset += size_of::<usize>();
+                continue;
+            }
+        }
+        // SAFETY: the same, of a byte.
+        if unsafe { (at as *const u8).read_volatile() } != byte {
+            return Some(offset);
+        }
+        offset += 1;
+    }
+    None
 }

@@ -13,6 +13,7 @@ mod tests;
 mod unwind;
 
 pub(crate) use dispatch::dispatch;
+pub(crate) use replaced::Replaced;
 
 use crate::ground::export::Export;
 

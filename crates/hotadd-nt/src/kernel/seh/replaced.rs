@@ -17,8 +17,8 @@ impl Replaced {
         Some(Export { name, what, sizes: Sizes::UNDECLARED })
     }
 
-    /// The first name of the function at an address. May be called from a signal handler.
-    pub(crate) fn at(&self, address: usize) -> Option<&'static str> {
-        self.0.iter().find(|(_, function)| *function as usize == address).map(|(name, _)| *name)
+    /// Each function's address and name.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        self.0.iter().map(|(name, function)| (*function as usize, *name))
     }
 }

@@ -71,7 +71,9 @@ impl Mask {
     }
 
     pub(in crate::hardware) fn ids(&self) -> impl Iterator<Item = HardwareId> + '_ {
-        (0..WIDTH).map(HardwareId).filter(|id| self.contains(*id))
+        // Most ids are low, and counting is cheap: nothing is looked at behind the last one.
+        let all = (0..WIDTH).map(HardwareId).filter(|id| self.contains(*id));
+        all.take(self.count() as usize)
     }
 
     pub(in crate::hardware) fn list(&self) -> CpuList {
