@@ -1,6 +1,6 @@
-//! The project's own programs for guests: linked statically, since a guest has no libraries.
+//! The project's own programs for guests, as cargo builds them for the tests of this machine, and the libraries that they need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,77 +9,173 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
 
 use crate::{Error, within};
 
 /// The time limit for building the whole workspace from an empty folder on a slow machine.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-/// The packages of the programs for guests.
-const PACKAGES: [&str; 3] = ["hotadd-cli", "lab", "hotadd-conformance"];
+/// The time limit for anything else.
+const SHORT: Duration = Duration::from_secs(60);
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// All of them. They are built together: cargo takes long to find that a program is up to date.
+const PROGRAMS: [&str; 7] = [
+    "hotadd",
+    "lab-agent",
+    "lab-cpuset",
+    "lab-holder",
+    "lab-init",
+    "lab-onliner",
+    "table-in-guest",
+];
 
-/// Tests use programs that compile fast. Benches measure the released ones.
-const PROFILE: &str = if cfg!(debug_assertions) { "guest" } else { "release" };
+/// Tests use what `cargo test` builds, by the selection of `./test`: with other packages or features everything would be built again.
+/// Only the target of a test has cargo take the tests' dependencies into account, whose features change those of others.
+const TESTED: [&str; 5] =
+    ["--workspace", "--features", "hotadd/rayon,hotadd/tokio", "--test", "guests_machine"];
 
-/// The programs that this process has built. Cargo takes long to find that a program is up to date, and each guest has several.
-static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+/// Benches measure programs as they are released.
+const RELEASED: [&str; 7] =
+    ["--release", "-p", "hotadd-cli", "-p", "lab", "-p", "hotadd-conformance"];
 
-/// Builds a program of this workspace for guests, with these features, and returns its path. The source is that of the time when this
-/// process first asked for the program.
-///
-/// # Errors
-/// If it does not compile; the error has the compiler's output.
-pub fn binary(package: &str, name: &str, features: &[&str]) -> Result<PathBuf, Error> {
-    let own = [&[name], features].concat().join("-with-");
-    // Held during a build: other threads would wait for it in any case.
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = built.get(&own) {
-        return Ok(path.clone());
-    }
-    let path = build(package, name, features, &own)?;
-    built.insert(own, path.clone());
-    Ok(path)
+/// The programs that this process has built, and their libraries.
+static BUILT: Mutex<Option<Built>> = Mutex::new(None);
+
+#[derive(Clone, Debug)]
+struct Built {
+    programs: BTreeMap<String, PathBuf>,
+    libraries: BTreeSet<PathBuf>,
 }
 
-fn build(package: &str, name: &str, features: &[&str], own: &str) -> Result<PathBuf, Error> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    // A folder of its own, because its flags differ: otherwise each kind of build would invalidate the other's.
-    let target = target.join("guest");
-    let what = format!("building {name} for guests");
-    // Several processes request the same programs at once, with different features. The file that cargo writes belongs to the last
-    // build, so it is copied to a path of its own before another build begins.
-    let lock = || -> io::Result<File> {
-        fs::create_dir_all(&target)?;
-        let lock = File::create(target.join("lock"))?;
-        flock(&lock, FlockOperation::LockExclusive)?;
-        Ok(lock)
-    };
-    let _lock = lock().map_err(Error::here(&*what))?;
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&root).args(["build", "--quiet", "--locked", "--profile", PROFILE]);
-    // With an explicit target, the flags apply to the program and not to procedural macros.
-    cargo.args(["--target", TARGET, "--bin", name, "--target-dir"]).arg(&target);
-    // The same packages for all programs: other packages would change the features of dependencies, which would be built twice.
-    let more = (!PACKAGES.contains(&package)).then_some(package);
-    cargo.args(PACKAGES.into_iter().chain(more).flat_map(|package| ["-p", package]));
-    for feature in features {
-        cargo.arg("--features").arg(format!("{package}/{feature}"));
+/// Builds the programs of this workspace for guests, and returns the path of one. The source is that of the time when this process
+/// first asked for a program.
+///
+/// # Errors
+/// If they do not compile; the error has the compiler's output.
+pub fn binary(name: &str) -> Result<PathBuf, Error> {
+    built(|all| all.programs.get(name).cloned())?.ok_or_else(|| {
+        Error::here(format!("{name} for guests"))(io::Error::other("there is no such program"))
+    })
+}
+
+/// The libraries of all these programs, and the program that loads them. In a guest they must be at the same paths.
+pub(crate) fn libraries() -> Result<BTreeSet<PathBuf>, Error> {
+    built(|all| all.libraries.clone())
+}
+
+fn built<T>(get: impl FnOnce(&Built) -> T) -> Result<T, Error> {
+    // Held during a build: other threads would wait for it in any case.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if built.is_none() {
+        *built = Some(build()?);
     }
-    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-C target-feature=+crt-static");
-    let output = within::output(&mut cargo, LIMIT).map_err(Error::here(&*what))?;
+    built
+        .as_ref()
+        .map(get)
+        .ok_or_else(|| Error::here("programs for guests")(io::Error::other("they were not built")))
+}
+
+fn build() -> Result<Built, Error> {
+    let here = || Error::here("building the programs for guests");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    cargo.args(["build", "--quiet", "--locked", "--message-format=json-render-diagnostics"]);
+    cargo.args(if cfg!(debug_assertions) { &TESTED[..] } else { &RELEASED[..] });
+    cargo.args(PROGRAMS.iter().flat_map(|name| ["--bin", name]));
+    let output = within::output(&mut cargo, LIMIT).map_err(here())?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Error::here(what)(io::Error::other(said)));
+        return Err(here()(io::Error::other(said)));
     }
-    let own = target.join(format!("{own}-{PROFILE}"));
-    let keep = || {
-        fs::copy(target.join(TARGET).join(PROFILE).join(name), own.with_extension("new"))?;
-        fs::rename(own.with_extension("new"), &own)
+    let found = executables(&String::from_utf8_lossy(&output.stdout));
+    let libraries = needed_by(found.values()).map_err(here())?;
+    let mut programs = BTreeMap::new();
+    for (name, path) in found {
+        let stripped = stripped(&path)
+            .map_err(Error::here(format!("a smaller copy of {}", path.display())))?;
+        programs.insert(name, stripped);
+    }
+    Ok(Built { programs, libraries })
+}
+
+/// The names and paths of the programs in cargo's messages.
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    let program = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let name = message["target"]["name"].as_str()?.to_owned();
+        let path = message["executable"].as_str()?.into();
+        PROGRAMS.contains(&&*name).then_some((name, path))
     };
-    keep().map_err(Error::here(what))?;
-    Ok(own)
+    messages.lines().filter_map(program).collect()
+}
+
+/// A copy of a program without symbols, which are most of it, in the folder `guest` beside it.
+fn stripped(program: &Path) -> io::Result<PathBuf> {
+    let absent = || io::Error::from(io::ErrorKind::NotFound);
+    let folder = program.parent().ok_or_else(absent)?.join("guest");
+    let copy = folder.join(program.file_name().ok_or_else(absent)?);
+    fs::create_dir_all(&folder)?;
+    // Against other processes that make the same copy.
+    let lock = File::create(folder.join("lock"))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    let changed = fs::metadata(program)?.modified()?;
+    // The copy has the time of the program that it is of.
+    if fs::metadata(&copy).and_then(|copy| copy.modified()).is_ok_and(|time| time == changed) {
+        return Ok(copy);
+    }
+    let new = copy.with_extension("new");
+    let output = within::output(Command::new("strip").arg("-o").arg(&new).arg(program), SHORT)?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    File::options().write(true).open(&new)?.set_modified(changed)?;
+    fs::rename(&new, &copy)?;
+    Ok(copy)
+}
+
+/// The libraries that the loader of this machine finds for these programs, and the loader.
+fn needed_by<'a>(programs: impl Iterator<Item = &'a PathBuf>) -> io::Result<BTreeSet<PathBuf>> {
+    let mut ldd = Command::new("ldd");
+    // Cargo lets tests find libraries in its own folders.
+    let output = within::output(ldd.args(programs).env_remove("LD_LIBRARY_PATH"), SHORT)?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    Ok(paths(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The paths that `ldd` prints: `libc.so.6 => /lib/libc.so.6 (0x...)`. The loader has no arrow, and the line of a program no tab.
+fn paths(said: &str) -> BTreeSet<PathBuf> {
+    let lines = said.lines().filter_map(|line| line.strip_prefix('\t'));
+    let words = lines.flat_map(|line| line.split(' '));
+    words.filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_and_their_loader_are_found_in_what_ldd_says() {
+        let said = "/target/a:\n\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x2)\n\
+                    \t/lib64/ld-linux-x86-64.so.2 (0x3)\n/target/b:\n\tlibc.so.6 => /lib/x/libc.so.6 (0x2)\n";
+        let found: Vec<_> = paths(said).into_iter().collect();
+        assert_eq!(found, ["/lib/x/libc.so.6", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_copy_is_made_again_when_its_program_was_built_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        let size = |path: &Path| fs::metadata(path).unwrap().len();
+        let mut made = |from: &str| {
+            fs::copy(from, &program).unwrap();
+            let copy = stripped(&program).unwrap();
+            assert!(size(&copy) <= size(&program), "nothing is added");
+            (size(&copy), fs::read(copy).unwrap())
+        };
+        let first = made("/bin/sh");
+        assert_ne!(made("/bin/ls"), first, "another program has another copy");
+    }
 }

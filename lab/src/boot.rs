@@ -1,5 +1,6 @@
 //! The description of a guest, and booting it or restoring its saved state.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::net::UnixListener;
@@ -26,9 +27,11 @@ use crate::{Error, Guest, Kernel, binaries, debian, within};
 /// The time limit of a boot, which takes three to five seconds when nothing else runs.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Without these, the kernel spends seconds measuring clocks and waiting for timers that an emulated machine does not have.
+/// Without these, the kernel spends seconds measuring clocks, waiting for timers that an emulated machine does not have, and testing
+/// ciphers that nothing uses.
 const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init tsc=reliable lpj=5192000 \
-                           no_timer_check nowatchdog rcupdate.rcu_expedited=1";
+                           no_timer_check nowatchdog rcupdate.rcu_expedited=1 \
+                           cryptomgr.notests";
 
 /// The description of a guest. Everything that it needs is present.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct Lab {
     /// An archive of Debian's userland, which is used instead of busybox.
     debian: Option<PathBuf>,
     init: PathBuf,
+    /// What the project's programs need, which has the same paths in the guest. Debian's userland has its own.
+    libraries: BTreeSet<PathBuf>,
     files: Vec<(PathBuf, String)>,
     at_boot: u32,
     most: u32,
@@ -66,7 +71,8 @@ impl Lab {
         let image = kernel.image(&cache, &mut lists)?;
         let busybox = busybox(&cache, &mut lists)?;
         drop(cache);
-        let init = binaries::binary("lab", "lab-init", &[])?;
+        let init = binaries::binary("lab-init")?;
+        let libraries = binaries::libraries()?;
         let files = Vec::new();
         let (at_boot, most, threads, memory) = (1, 8, 1, 512);
         let line = KERNEL_LINE.to_owned();
@@ -78,6 +84,7 @@ impl Lab {
             busybox,
             debian,
             init,
+            libraries,
             files,
             at_boot,
             most,
@@ -127,7 +134,7 @@ impl Lab {
         self
     }
 
-    /// Includes a file of this machine, usually a statically linked program.
+    /// Includes a file of this machine.
     #[must_use]
     pub fn file(mut self, from: &Path, to: &str) -> Lab {
         self.files.push((from.to_owned(), to.to_owned()));
@@ -138,16 +145,8 @@ impl Lab {
     ///
     /// # Errors
     /// If the program does not compile.
-    pub fn program(self, package: &str, name: &str) -> Result<Lab, Error> {
-        self.program_with(package, name, &[])
-    }
-
-    /// The same, built with these features.
-    ///
-    /// # Errors
-    /// If the program does not compile.
-    pub fn program_with(self, package: &str, name: &str, features: &[&str]) -> Result<Lab, Error> {
-        let built = binaries::binary(package, name, features)?;
+    pub fn program(self, name: &str) -> Result<Lab, Error> {
+        let built = binaries::binary(name)?;
         Ok(self.file(&built, &format!("/bin/{name}")))
     }
 
@@ -246,9 +245,10 @@ impl Lab {
     fn recipe(&self) -> Result<String, Error> {
         let recipe = || -> io::Result<_> {
             let mut recipe = format!("lab-init {}\n", sum(&self.init)?);
-            // These come from the cache, and are not changed in place.
+            // These come from the cache or from packages, and are not changed in place.
             let program = PathBuf::from(self.qemu.command().get_program());
-            for path in [&program, &self.image, &self.busybox].into_iter().chain(&self.debian) {
+            let fixed = [&program, &self.image, &self.busybox];
+            for path in fixed.into_iter().chain(&self.debian).chain(&self.libraries) {
                 let found = fs::metadata(path).map(|data| (data.len(), data.modified().ok()));
                 recipe += &format!("{} {:?}\n", path.display(), found.ok());
             }
@@ -275,6 +275,9 @@ impl Lab {
             }
             archive.file("/init", &self.init)?;
             archive.file("/bin/busybox", &self.busybox)?;
+            for library in &self.libraries {
+                archive.file(&library.to_string_lossy(), library)?;
+            }
             for name in applets(&self.busybox)? {
                 archive.link(&format!("/bin/{name}"), "busybox")?;
             }

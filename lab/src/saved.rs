@@ -1,5 +1,6 @@
 //! Saved states of guests that have booted: restoring one takes 0.3 s, and booting takes 5 s of processor time or more. A state
-//! holds nothing of this project but `lab-init`, so it is used until that, the kernel, the userland or QEMU's arguments change.
+//! holds nothing of this project but `lab-init`, so it is used until that, its libraries, the kernel, the userland or QEMU's arguments
+//! change.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};

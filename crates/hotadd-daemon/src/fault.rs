@@ -1,12 +1,12 @@
-//! Fault points at which tests kill the daemon, compiled in only by the feature `fault-points`. `HOTADD_FAULT=POINT[:N][@ID]`
-//! kills it with SIGKILL when POINT is passed for the N-th time, by processor ID if one is given.
+//! Fault points at which tests kill the daemon. Debug builds have them, releases do not. `HOTADD_FAULT=POINT[:N][@ID]` kills it
+//! with SIGKILL when POINT is passed for the N-th time, by processor ID if one is given.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use hotadd::hardware::{Hardware, NotAdmitted, Nudge, Survey};
-use hotadd::{Event, EventKind, HardwareId, Occasion, Partition, PlatformError, State};
+use hotadd::hardware::{Hardware, Monitor, NotAdmitted, Nudge, Survey};
+use hotadd::{Event, EventKind, HardwareId, Occasion, Partition, PlatformError, State, Topology};
 use rustix::process::{Signal, getpid, kill_process};
 
 const POINTS: [&str; 14] = [
@@ -25,6 +25,8 @@ const POINTS: [&str; 14] = [
     "refused",
     "decided",
 ];
+
+const VARIABLE: &str = "HOTADD_FAULT";
 
 static FAULT: OnceLock<Fault> = OnceLock::new();
 
@@ -56,11 +58,10 @@ impl FromStr for Fault {
 
 /// Reads the fault point, and observes the partition's events. Must be called before any other observer is added.
 pub(super) fn watch(partition: &Partition) -> Result<(), String> {
-    if let Some(text) = std::env::var_os("HOTADD_FAULT") {
-        let fault = text.to_string_lossy().parse()?;
-        // There is one daemon in a process, so this is set once.
-        let _ = FAULT.set(fault);
-    }
+    let Some(text) = std::env::var_os(VARIABLE) else { return Ok(()) };
+    let fault = text.to_string_lossy().parse()?;
+    // There is one daemon in a process, so this is set once.
+    let _ = FAULT.set(fault);
     partition.observe(see).map_err(|error| error.to_string())?.detach();
     Ok(())
 }
@@ -103,9 +104,13 @@ pub(super) fn pass(point: &str, id: HardwareId) {
     }
 }
 
-/// Hardware with fault points before and after its write.
+/// The hardware with fault points before and after its write, if a fault is asked for.
+pub(super) fn within(hardware: Arc<dyn Hardware>) -> Arc<dyn Hardware> {
+    if std::env::var_os(VARIABLE).is_none() { hardware } else { Arc::new(Faulty(hardware)) }
+}
+
 #[derive(Debug)]
-pub(super) struct Faulty(pub(super) Arc<dyn Hardware>);
+struct Faulty(Arc<dyn Hardware>);
 
 impl Hardware for Faulty {
     fn name(&self) -> &'static str {
@@ -126,6 +131,14 @@ impl Hardware for Faulty {
 
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
         self.0.admits(id)
+    }
+
+    fn monitor(&self, ids: &[HardwareId]) -> Option<Box<dyn Monitor>> {
+        self.0.monitor(ids)
+    }
+
+    fn topology(&self, id: HardwareId) -> Topology {
+        self.0.topology(id)
     }
 
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {

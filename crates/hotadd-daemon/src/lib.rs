@@ -16,7 +16,7 @@ mod config;
 pub mod degraded;
 pub mod descriptors;
 mod events;
-#[cfg(feature = "fault-points")]
+#[cfg(debug_assertions)]
 mod fault;
 #[cfg(fuzzing)]
 #[doc(hidden)]

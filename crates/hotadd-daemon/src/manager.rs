@@ -11,7 +11,7 @@ use hotadd_service::Service;
 
 use super::config::{Config, Party};
 use super::events::Events;
-#[cfg(feature = "fault-points")]
+#[cfg(debug_assertions)]
 use super::fault;
 use super::hardware::Governed;
 use super::log::Log;
@@ -84,10 +84,10 @@ impl Manager {
         let off =
             hardware.candidates().map_err(|error| hotadd::Error::Hardware(error).to_string())?;
         let off = off.into_iter().map(|id| (id, governed.plugging(id))).collect();
-        #[cfg(feature = "fault-points")]
-        let hardware = Arc::new(fault::Faulty(hardware));
+        #[cfg(debug_assertions)]
+        let hardware = fault::within(hardware);
         let partition = Partition::from_hardware(hardware).map_err(|error| error.to_string())?;
-        #[cfg(feature = "fault-points")]
+        #[cfg(debug_assertions)]
         fault::watch(&partition)?;
         let known = governed.clone();
         let plugging = Box::new(move |id| known.plugging(id));

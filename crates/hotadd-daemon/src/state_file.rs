@@ -138,7 +138,7 @@ impl StateFile {
             _ => return,
         }
         self.save(&mut state);
-        #[cfg(feature = "fault-points")]
+        #[cfg(debug_assertions)]
         if let (EventKind::Joined | EventKind::Refused, Some(id)) = (event.kind, event.id) {
             super::fault::pass("decided", id);
         }

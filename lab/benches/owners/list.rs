@@ -7,8 +7,8 @@ use std::path::PathBuf;
 pub(crate) struct Owner {
     /// What the table calls it.
     pub(crate) name: &'static str,
-    /// The programs of this workspace that it takes, as package and name.
-    pub(crate) programs: &'static [(&'static str, &'static str)],
+    /// The programs of this workspace that it takes.
+    pub(crate) programs: &'static [&'static str],
     /// Begins it, and ends when it is ready for a processor.
     pub(crate) start: String,
     /// Run before each processor: what is under way ends, so that nothing of it is measured.
@@ -77,7 +77,7 @@ fn alone(owner: Owner) -> Owner {
 fn daemon(name: &'static str, parties: u32) -> Owner {
     Owner {
         name,
-        programs: &[("hotadd-cli", "hotadd"), ("lab", "lab-agent")],
+        programs: &["hotadd", "lab-agent"],
         start: format!(
             "mkdir -p /etc/hotadd; echo '[hardware]
 at-start = \"leave\"' > /etc/hotadd/hotadd.toml
@@ -131,7 +131,7 @@ const STOP: &str = "kill $(cat /run/owner.pid); tail --pid=$(cat /run/owner.pid)
 fn listener(name: &'static str, how: &str, parties: u32) -> Owner {
     Owner {
         name,
-        programs: &[("lab", "lab-onliner")],
+        programs: &["lab-onliner"],
         start: format!(
             "[ -p /run/up ] || mkfifo /run/up
 lab-onliner /run/up {how} {parties} > /dev/console 2>&1 &

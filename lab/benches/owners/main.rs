@@ -105,8 +105,8 @@ fn boot(kernel: Kernel, owners: &[Owner], most: u32) -> Outcome<Guest> {
     let mut programs: Vec<_> = owners.iter().flat_map(|owner| owner.programs).copied().collect();
     programs.sort_unstable();
     programs.dedup();
-    for (package, name) in programs {
-        lab = lab.program(package, name)?;
+    for name in programs {
+        lab = lab.program(name)?;
     }
     if let Some(earlier) = list::earlier() {
         lab = lab.file(&earlier, list::EARLIER);

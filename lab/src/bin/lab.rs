@@ -3,29 +3,15 @@
 
 use std::process::ExitCode;
 
-use lab::{Error, Kernel, Lab, binary};
+use lab::{Error, Kernel, Lab};
 
 /// The exit status if guests cannot run. Other failures are 1.
 const UNAVAILABLE: u8 = 69;
-
-/// The programs that tests put into guests, with their packages and features. A test that needs another one builds it then.
-const PROGRAMS: [(&str, &str, &[&str]); 7] = [
-    ("hotadd-cli", "hotadd", &[]),
-    ("hotadd-cli", "hotadd", &["fault-points"]),
-    ("hotadd-conformance", "table-in-guest", &[]),
-    ("lab", "lab-agent", &[]),
-    ("lab", "lab-cpuset", &[]),
-    ("lab", "lab-holder", &[]),
-    ("lab", "lab-onliner", &[]),
-];
 
 fn main() -> ExitCode {
     let prepare = || -> Result<(), Error> {
         for kernel in Kernel::ALL {
             Lab::new(kernel)?.debian()?;
-        }
-        for (package, name, features) in PROGRAMS {
-            binary(package, name, features)?;
         }
         Ok(())
     };

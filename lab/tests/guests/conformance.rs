@@ -9,7 +9,7 @@ use crate::common::{lab, on_each_kernel};
 on_each_kernel!(the_table_holds_on_hot_added_processors_and_on_a_cpuset);
 
 fn the_table_holds_on_hot_added_processors_and_on_a_cpuset(kernel: Kernel) {
-    let guest = lab(kernel).program("hotadd-conformance", "table-in-guest").unwrap();
+    let guest = lab(kernel).program("table-in-guest").unwrap();
     // As many processors as the largest scenario needs.
     let guest = guest.cpus(5, 8).boot().unwrap();
     for words in [&["hotplug"][..], &["cpuset", "/cgroup"]] {

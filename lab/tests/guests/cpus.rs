@@ -90,7 +90,8 @@ fn uevents_arrive_in_the_order_of_the_changes(kernel: Kernel) {
 }
 
 fn a_sibling_thread_forbidden_by_nosmt_is_present_and_refused(kernel: Kernel) {
-    let lab = lab(kernel).cpus(1, 4).threads_per_core(2).kernel_line("nosmt");
+    // Without `nr_cpus` this would be a kind of guest that no other test has.
+    let lab = lab(kernel).cpus(1, 4).threads_per_core(2).kernel_line("nosmt nr_cpus=2");
     let guest = lab.boot().unwrap();
     let cpu1 = guest.add_cpu(1).unwrap();
     let path = cpu(&format!("cpu{cpu1}/online"));

@@ -72,7 +72,7 @@ fn allowed(guest: &Guest, pid: u32) -> String {
 }
 
 fn a_cpuset_grows_and_shrinks_only_with_agreement(kernel: Kernel) {
-    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().cpus(4, 4).boot().unwrap();
+    let guest = lab(kernel).program("lab-cpuset").unwrap().cpus(5, 8).boot().unwrap();
     let governor = Governor::start(&guest, &["member", "0", "/cgroup", "set"]);
     let group = |file: &str| guest.read(&format!("/cgroup/set/{file}")).unwrap();
     let worker = guest.start(&["sleep", "1000"], "/dev/null").unwrap();
@@ -119,7 +119,7 @@ fn a_cpuset_grows_and_shrinks_only_with_agreement(kernel: Kernel) {
 }
 
 fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
-    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().cpus(4, 4).boot().unwrap();
+    let guest = lab(kernel).program("lab-cpuset").unwrap().cpus(5, 8).boot().unwrap();
     guest.write("/cgroup/cgroup.subtree_control", "+cpuset").unwrap();
     guest.run(&["mkdir", "/cgroup/ours", "/cgroup/neighbour"]).unwrap();
     guest.write("/cgroup/neighbour/cpuset.cpus", "2").unwrap();
@@ -143,7 +143,7 @@ fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
     assert_eq!(state(), ["1-2", "1-2", "root"], "{kernel}: once no other cgroup has it");
     assert_eq!(
         guest.read("/cgroup/cpuset.cpus.effective").unwrap(),
-        "0,3",
+        "0,3-4",
         "{kernel}: it is its own"
     );
 
@@ -162,8 +162,8 @@ fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
 }
 
 fn a_user_without_privileges_governs_a_delegated_cgroup(kernel: Kernel) {
-    let lab = lab(kernel).program("lab", "lab-cpuset").unwrap();
-    let guest = lab.program("hotadd-cli", "hotadd").unwrap().cpus(3, 8).boot().unwrap();
+    let lab = lab(kernel).program("lab-cpuset").unwrap();
+    let guest = lab.program("hotadd").unwrap().cpus(3, 8).boot().unwrap();
     // A delegation like systemd's: the folder, and the files that move processes and enable controllers.
     let script =
         "set -e; echo 'u:x:1000:1000::/tmp:/bin/sh' > /etc/passwd; echo 'u:x:1000:' > /etc/group
@@ -209,7 +209,7 @@ fn a_user_without_privileges_governs_a_delegated_cgroup(kernel: Kernel) {
 }
 
 fn the_error_says_what_prevents_a_cpuset(kernel: Kernel) {
-    let guest = lab(kernel).program("lab", "lab-cpuset").unwrap().boot().unwrap();
+    let guest = lab(kernel).program("lab-cpuset").unwrap().boot().unwrap();
     let script = "set -e; cd /cgroup; echo +cpuset > cgroup.subtree_control; mkdir -p p/q off
         mkdir off/in; sleep 1000 & echo $! > p/cgroup.procs; echo +cpuset > p/cgroup.subtree_control
         cat p/q/cgroup.type";

@@ -2,14 +2,12 @@
 //! leave, while threads that count on them are moved all the time (`lab-holder data`). Nothing is lost and nothing leaks.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::{Guest, Kernel, Lab};
+use lab::{Guest, Kernel};
 
+use crate::common::cpu;
 use crate::common::holder::{ids, masks, with_holder};
-use crate::common::{cpu, lab, text};
 
 /// Longer than any step takes in an emulated machine, even with all processors busy.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -23,13 +21,12 @@ const PROGRAM: &str = "/bin/lab-holder";
 const ORDERS: &str = "/tmp/data.orders";
 const SAID: &str = "/tmp/data";
 
-/// The partition brings the processors online itself. The program is linked dynamically, and so has rseq.
+/// The partition brings the processors online itself. The program has rseq, as the C library gives it to each.
 #[test]
 fn counts_and_jobs_survive_processors_that_the_partition_switches() {
-    let (lab, loader) = with_linked_holder(lab(Kernel::V6_12));
-    let guest = lab.cpus(2, 8).boot().unwrap();
+    let guest = with_holder(Kernel::V6_12).cpus(2, 8).boot().unwrap();
     plug_in(&guest);
-    let mut program = Program::start(&guest, &[&loader, "--library-path", "/bin"], "machine");
+    let mut program = Program::start(&guest, &[], "machine");
     assert!(program.until("up: ").ends_with(" source: Rseq"), "{}", program.said());
     let mut joins = rounds(&mut program);
     // The hypervisor takes one away without asking (X2), and brings it back.
@@ -60,12 +57,14 @@ fn counts_and_jobs_survive_processors_that_the_partition_switches() {
     }
 }
 
-/// Another process brings the processors online. The partition is over the affinity of its own process.
+/// Another process brings the processors online. The partition is over the affinity of its own process. The program has no rseq, like
+/// one that is linked statically.
 #[test]
 fn counts_and_jobs_survive_processors_that_others_switch() {
     let guest = with_holder(Kernel::V6_12).cpus(2, 8).boot().unwrap();
     plug_in(&guest);
-    let mut program = Program::start(&guest, &[], "process");
+    let without_rseq = ["env", "GLIBC_TUNABLES=glibc.pthread.rseq=0"];
+    let mut program = Program::start(&guest, &without_rseq, "process");
     assert!(program.until("up: ").ends_with(" source: Getcpu"), "{}", program.said());
     for id in HOT {
         guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
@@ -100,24 +99,6 @@ fn counts_and_jobs_survive_processors_that_others_switch() {
             }
         }
     }
-}
-
-/// Adds the program as this machine links it, with its libraries and their loader. Returns the loader's path in the guest.
-fn with_linked_holder(mut lab: Lab) -> (Lab, String) {
-    let program = Path::new(env!("CARGO_BIN_EXE_lab-holder"));
-    let ran = Command::new("ldd").arg(program).output().unwrap();
-    let said = text(&ran.stdout);
-    assert!(ran.status.success(), "ldd names its libraries: {said}{}", text(&ran.stderr));
-    let mut loader = None;
-    // `libc.so.6 => /lib/libc.so.6 (0x...)`; the loader has no arrow.
-    for path in said.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new) {
-        let to = format!("/bin/{}", path.file_name().unwrap().display());
-        if to.contains("/ld-") {
-            loader = Some(to.clone());
-        }
-        lab = lab.file(path, &to);
-    }
-    (lab.file(program, PROGRAM), loader.unwrap_or_else(|| panic!("a loader: {said}")))
 }
 
 fn plug_in(guest: &Guest) {
@@ -180,10 +161,10 @@ impl Report {
 }
 
 impl<'a> Program<'a> {
-    /// Starts it, by this loader if it needs one.
-    fn start(guest: &'a Guest, loader: &[&str], over: &str) -> Self {
+    /// Starts it, by another program if there is one.
+    fn start(guest: &'a Guest, by: &[&str], over: &str) -> Self {
         assert!(guest.run(&["mkfifo", ORDERS]).unwrap().status.success(), "{ORDERS} is made");
-        let pid = guest.start(&[loader, &[PROGRAM, "data", ORDERS, over]].concat(), SAID).unwrap();
+        let pid = guest.start(&[by, &[PROGRAM, "data", ORDERS, over]].concat(), SAID).unwrap();
         Self { guest, pid, orders: 0 }
     }
 

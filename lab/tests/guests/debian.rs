@@ -23,7 +23,7 @@ fn run(guest: &Guest, argv: &[&str]) -> String {
 }
 
 fn debians_services_and_hotadd_run_and_udev_onlines_plugged_processors(kernel: Kernel) {
-    let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
+    let lab = lab(kernel).debian().unwrap().program("hotadd").unwrap();
     // The second one is plugged in here, so that all guests with Debian's userland share a saved state.
     let guest = lab.cpus(1, 8).boot().unwrap();
     assert_eq!(guest.add_cpu(1).unwrap(), 1);

@@ -21,7 +21,7 @@ on_each_kernel!(
 );
 
 fn a_vcpu_added_to_the_vm_is_used_only_after_agreement(kernel: Kernel) {
-    let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
+    let lab = with_holder(kernel).program("lab-onliner").unwrap();
     let guest = lab.cpus(1, 8).boot().unwrap();
     run(&guest, "mkfifo /tmp/up");
     guest.start(&["lab-onliner", "/tmp/up", "now"], "/tmp/onliner").unwrap();
@@ -109,7 +109,7 @@ fn is_within_its_window(kernel: Kernel, total: &Counts) {
 }
 
 fn a_processor_added_to_the_containers_cpuset_is_used_only_after_agreement(kernel: Kernel) {
-    let guest = with_holder(kernel).cpus(4, 4).boot().unwrap();
+    let guest = with_holder(kernel).cpus(5, 8).boot().unwrap();
     run(
         &guest,
         "echo +cpuset > /cgroup/cgroup.subtree_control; mkdir -p /cgroup/box/in
@@ -162,7 +162,7 @@ fn a_processor_added_to_the_containers_cpuset_is_used_only_after_agreement(kerne
 }
 
 fn a_processor_added_to_an_affinity_is_used_only_after_agreement(kernel: Kernel) {
-    let guest = with_holder(kernel).cpus(4, 4).boot().unwrap();
+    let guest = with_holder(kernel).cpus(5, 8).boot().unwrap();
     let mut holder = Holder::start(&guest, "holder", "exec taskset 1 $holder");
     holder.stays_on("0");
     let before = holder.masks();
@@ -215,7 +215,7 @@ fn a_processor_added_to_an_affinity_is_used_only_after_agreement(kernel: Kernel)
 
 /// Like lxcfs: the container's lists differ from the masks of its processes.
 fn the_masks_count_in_a_container_that_shows_other_processors(kernel: Kernel) {
-    let lab = with_holder(kernel).program("hotadd-cli", "hotadd").unwrap();
+    let lab = with_holder(kernel).program("hotadd").unwrap();
     let guest = lab.cpus(2, 8).boot().unwrap();
     run(&guest, "echo 0 > /tmp/online; mount -o bind /tmp/online /sys/devices/system/cpu/online");
     assert_eq!(guest.read(&cpu("online")).unwrap(), "0", "{kernel}: this is what is shown");

@@ -34,8 +34,8 @@ const LOOPS: &str = "for i in 1 2 3 4; do (while :; do :; done) & done; echo $$ 
 while [ ! -e /tmp/end ]; do sleep 0.2; done; kill $(jobs -p)";
 
 fn a_command_started_on_all_processors_uses_only_agreed_ones(kernel: Kernel) {
-    let lab = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
-    let guest = lab.program("lab", "lab-holder").unwrap().cpus(3, 8).boot().unwrap();
+    let lab = lab(kernel).program("hotadd").unwrap();
+    let guest = lab.program("lab-holder").unwrap().cpus(3, 8).boot().unwrap();
     put(&guest, LOOPS, "/tmp/loops");
     let begin = |over: &str| {
         run(&guest, "rm -f /tmp/end /tmp/command; mkfifo /tmp/command");
@@ -81,8 +81,8 @@ fn a_command_started_on_all_processors_uses_only_agreed_ones(kernel: Kernel) {
 }
 
 fn a_service_confined_by_systemd_uses_only_agreed_processors(kernel: Kernel) {
-    let lab = lab(kernel).debian().unwrap().program("hotadd-cli", "hotadd").unwrap();
-    let lab = lab.program("lab", "lab-holder").unwrap();
+    let lab = lab(kernel).debian().unwrap().program("hotadd").unwrap();
+    let lab = lab.program("lab-holder").unwrap();
     // The second one is plugged in here, so that all guests with Debian's userland share a saved state.
     let guest = lab.cpus(1, 8).boot().unwrap();
     assert_eq!(guest.add_cpu(1).unwrap(), 1);

@@ -24,7 +24,7 @@ fn no_thread_runs_on_a_processor_without_agreement_during_random_changes(kernel:
     let steps = said("HOTADD_SOAK").unwrap_or(100) / 10;
     let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("{kernel}: {steps} steps, HOTADD_SEED={seed}");
-    let lab = with_holder(kernel).program("lab", "lab-onliner").unwrap();
+    let lab = with_holder(kernel).program("lab-onliner").unwrap();
     let guest = lab.cpus(1, SLOTS).boot().unwrap();
     let up = "mkfifo /tmp/up; lab-onliner /tmp/up now > /tmp/onliner 2>&1 & cat /tmp/up";
     assert!(guest.run(&["sh", "-c", up]).unwrap().status.success());

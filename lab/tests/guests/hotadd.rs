@@ -15,7 +15,7 @@ on_each_kernel!(
 );
 
 fn a_command_runs_in_a_partition_of_a_guest(kernel: Kernel) {
-    let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(2, 8).boot().unwrap();
+    let guest = lab(kernel).program("hotadd").unwrap().cpus(2, 8).boot().unwrap();
     let ran = guest.run(&["hotadd", "run", "--", "true"]).unwrap();
     assert!(ran.status.success(), "{kernel}: {}", text(&ran.stderr));
     let script = "exit $(($(nproc) + 10))";
@@ -24,7 +24,7 @@ fn a_command_runs_in_a_partition_of_a_guest(kernel: Kernel) {
 }
 
 fn a_partition_answers_requests_while_the_guest_gets_a_processor(kernel: Kernel) {
-    let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(2, 8).boot().unwrap();
+    let guest = lab(kernel).program("hotadd").unwrap().cpus(2, 8).boot().unwrap();
     let script = "echo up > /tmp/up; until [ -e /tmp/end ]; do sleep 0.1; done";
     guest.run(&["mkfifo", "/tmp/up"]).unwrap();
     // A processor that appears waits for a request.
@@ -56,7 +56,7 @@ fn a_partition_answers_requests_while_the_guest_gets_a_processor(kernel: Kernel)
 }
 
 fn root_runs_a_command_in_a_cpuset_that_is_removed_afterwards(kernel: Kernel) {
-    let guest = lab(kernel).program("hotadd-cli", "hotadd").unwrap().cpus(3, 8).boot().unwrap();
+    let guest = lab(kernel).program("hotadd").unwrap().cpus(3, 8).boot().unwrap();
     let groups = || text(&guest.run(&["sh", "-c", "ls -d /cgroup/*/"]).unwrap().stdout);
     // The command waits for its set to grow, without which it would not end. It also tries to widen its mask,
     // without effect.

@@ -53,8 +53,8 @@ fn the_installed_service_asks_all_parties_and_is_restarted(kernel: Kernel) {
 /// A Debian system with the files for `dist/install` and the programs of the test.
 fn system(kernel: Kernel) -> Guest {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = lab::binary("hotadd-cli", "hotadd", &[]).unwrap();
-    let mut lab = lab(kernel).debian().unwrap().program("lab", "lab-agent").unwrap().cpus(1, 8);
+    let program = lab::binary("hotadd").unwrap();
+    let mut lab = lab(kernel).debian().unwrap().program("lab-agent").unwrap().cpus(1, 8);
     lab = lab.file(&program, &format!("{SOURCE}/target/release/hotadd"));
     for name in [
         "dbus/org.hotadd.Agent1.xml",

@@ -55,8 +55,8 @@ const CASES: [(&str, u32, Then); 20] = [
 on_each_kernel!(a1_a3_a5_l3_a_daemon_killed_at_any_point_is_continued_correctly_by_the_next);
 
 fn a1_a3_a5_l3_a_daemon_killed_at_any_point_is_continued_correctly_by_the_next(kernel: Kernel) {
-    let lab = lab(kernel).program_with("hotadd-cli", "hotadd", &["fault-points"]).unwrap();
-    let lab = lab.program("lab", "lab-agent").unwrap();
+    let lab = lab(kernel).program("hotadd").unwrap();
+    let lab = lab.program("lab-agent").unwrap();
     let guest = lab.cpus(1, MANY).boot().unwrap();
 
     let mut daemon = begin(&guest, CONFIGURATION, &[&fault(1)]);

@@ -55,7 +55,7 @@ fn the_package_is_installed_asks_parties_is_upgraded_and_leaves_nothing_when_pur
 /// Builds the package in this version, and returns its path.
 fn build(folder: &Path, version: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let program = lab::binary("hotadd-cli", "hotadd", &[]).unwrap();
+    let program = lab::binary("hotadd").unwrap();
     let out = folder.join(version);
     let mut build = Command::new(root.join("dist/deb/build"));
     build.arg(format!("OUT={}", out.display())).arg(format!("VERSION={version}"));

@@ -149,8 +149,8 @@ fn a_party_that_deregistered_is_not_waited_for() {
 }
 
 #[test]
-#[cfg(not(feature = "fault-points"))]
-fn a_program_built_without_fault_points_ignores_them() {
+#[cfg(not(debug_assertions))]
+fn a_released_program_has_no_fault_points() {
     for point in ["appeared", "asked", "before-write", "joined", "decided", "nonsense"] {
         let stage = Stage::simulated("simulate = '1+2'\nplug = '2'\nplug-every = '1ms'\n");
         let mut command = stage.command();
@@ -163,8 +163,8 @@ fn a_program_built_without_fault_points_ignores_them() {
 }
 
 #[test]
-#[cfg(feature = "fault-points")]
-fn a_program_built_with_fault_points_dies_at_the_given_one() {
+#[cfg(debug_assertions)]
+fn a_program_for_tests_dies_at_the_given_fault_point() {
     let stage = Stage::simulated("simulate = '1+2'\n");
     let mut command = stage.command();
     command.env("HOTADD_FAULT", "joined@2");

@@ -1,8 +1,9 @@
-//! What is said about a release: the compiler that it needs, its dependencies, its changes, its tarball.
+//! What is said about a release: the compiler that it needs, its dependencies, its changes, its tarball, no fault points.
 
 mod changelog;
 mod crates;
 mod dependencies;
+mod faults;
 mod rust_version;
 mod tarball;
 

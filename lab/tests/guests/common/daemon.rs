@@ -18,8 +18,8 @@ pub(crate) const SAID: &str = "/tmp/daemon";
 
 /// The options of a guest that has the daemon and agents.
 pub(crate) fn with_daemon(kernel: Kernel) -> Lab {
-    let both = lab(kernel).program("hotadd-cli", "hotadd").unwrap();
-    both.program("lab", "lab-agent").unwrap()
+    let both = lab(kernel).program("hotadd").unwrap();
+    both.program("lab-agent").unwrap()
 }
 
 /// Starts the daemon with this configuration, and waits until it is ready. Returns its process id.

@@ -16,7 +16,7 @@ const ENOUGH: u64 = 200_000;
 
 /// The options of a guest that has the program.
 pub(crate) fn with_holder(kernel: Kernel) -> Lab {
-    lab(kernel).program("lab", "lab-holder").unwrap()
+    lab(kernel).program("lab-holder").unwrap()
 }
 
 /// The running program.

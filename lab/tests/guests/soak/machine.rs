@@ -19,8 +19,8 @@ const MOST: u32 = 20;
 /// The number of processors that QEMU can create, including those that it removes again.
 const SLOTS: u32 = 80;
 
-/// The limit of the daemon's memory with its program, in KiB.
-const MOST_KIB: u64 = 10_000;
+/// The limit of the daemon's own data, in KiB. A program for tests is larger than a released one, so its own size says nothing.
+const MOST_KIB: u64 = 5_000;
 
 /// The processors present at boot, all but the first offline. Only these can be made to fail.
 const AT_BOOT: u32 = 3;
@@ -295,8 +295,8 @@ impl Machine {
         assert_eq!(status["parties"].as_array().map(Vec::len), Some(3), "{status}; {context}");
         assert_eq!(status["waiting"].as_array().map(Vec::len), Some(0), "{status}; {context}");
         assert_eq!(self.open_descriptors(), self.descriptors, "descriptors; {context}");
-        let resident = self.resident();
-        assert!(resident < MOST_KIB, "{resident} KiB are resident; {context}");
+        let data = self.data();
+        assert!(data < MOST_KIB, "the daemon has {data} KiB of data; {context}");
     }
 
     /// One life of the daemon until its history is full, and beyond: memory must not grow any more.
@@ -313,13 +313,13 @@ impl Machine {
                     assert_eq!(code, Some(0), "{said}");
                 }
             }
-            self.resident()
+            self.data()
         };
         // Each round is at least 14 events, and the history has 1,000.
         let full = round(80);
         let later = round(80);
-        println!("resident when the history is full: {full} KiB, and later: {later} KiB");
-        assert!(later <= full + 64, "{later} KiB are resident, and were {full} KiB");
+        println!("data when the history is full: {full} KiB, and later: {later} KiB");
+        assert!(later <= full + 64, "{later} KiB of data, and {full} KiB before");
     }
 
     pub(crate) fn end(mut self) {
@@ -386,9 +386,10 @@ impl Machine {
     }
 
     /// In KiB.
-    fn resident(&self) -> u64 {
+    /// The daemon's memory that is of no file, in KiB.
+    fn data(&self) -> u64 {
         let smaps = self.guest.read(&format!("/proc/{}/smaps_rollup", self.daemon)).unwrap();
-        let line = smaps.lines().find(|line| line.starts_with("Rss:")).unwrap();
+        let line = smaps.lines().find(|line| line.starts_with("Anonymous:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 }
