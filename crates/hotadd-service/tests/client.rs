@@ -94,7 +94,8 @@ fn until(what: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !what() {
         assert!(Instant::now() < deadline, "it did not come to that");
-        thread::yield_now();
+        // The pause only leaves the processor to those that are waited for.
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -102,9 +102,11 @@ pub fn children_of(parent: u32) -> Vec<(u32, String)> {
     let all = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        if !status.contains(&own) {
+            return None;
+        }
         let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let words = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
-        status.contains(&own).then_some((pid, words))
+        Some((pid, String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned()))
     });
     all.collect()
 }

@@ -3,6 +3,7 @@
 use std::env;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use hotadd::{PageError, SetPage};
 
@@ -34,7 +35,8 @@ fn threads() -> usize {
 
 fn wait_for_a_second_processor() {
     while threads() == 1 {
-        thread::yield_now();
+        // The pause only leaves the processor to those that are waited for.
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -118,7 +118,7 @@ unsafe fn word(at: usize) -> usize {
     let word;
     // SAFETY: the caller guarantees that it is mapped, and nothing is written.
     unsafe {
-        asm!("mov {}, [{}]", out(reg) word, in(reg) at, options(nostack, readonly, preserves_flags))
+        asm!("mov {}, [{}]", out(reg) word, in(reg) at, options(nostack, readonly, preserves_flags));
     };
     word
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{Error, HardwareId, Partition, Registration, State};
@@ -207,7 +207,8 @@ fn comes_true(what: impl Fn() -> bool, says: impl FnOnce() -> String) {
     let began = Instant::now();
     while !what() {
         assert!(began.elapsed() < PATIENCE, "{}", says());
-        thread::yield_now();
+        // The pause only leaves the processor to those that are waited for.
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -65,7 +65,8 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !holds() {
         assert!(begin.elapsed() < Duration::from_secs(60), "not in time: {what}");
-        std::thread::yield_now();
+        // The pause only leaves the processor to those that are waited for.
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
