@@ -169,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("program");
         let size = |path: &Path| fs::metadata(path).unwrap().len();
-        let mut made = |from: &str| {
+        let made = |from: &str| {
             fs::copy(from, &program).unwrap();
             let copy = stripped(&program).unwrap();
             assert!(size(&copy) <= size(&program), "nothing is added");

@@ -12,7 +12,7 @@ use super::{lab, text};
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// The number of samples that counts as sufficient: some tenths of a second of all threads.
-const ENOUGH: u64 = 200_000;
+const ENOUGH: u64 = 20_000;
 
 /// The options of a guest that has the program.
 pub(crate) fn with_holder(kernel: Kernel) -> Lab {
