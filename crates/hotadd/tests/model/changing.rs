@@ -61,9 +61,10 @@ impl Model {
         }
         // Q4.
         if let (true, [processor, ..]) = (self.touched, processors) {
-            self.tell_failure(&agreed, Status::RETRY, None);
-            // The first that was brought in, whose turn it may not have been.
+            // The first that was brought in until now, whose turn it may not have been. Another one may be brought in while the
+            // parties are told.
             let processor = self.brought_in.unwrap_or(*processor);
+            self.tell_failure(&agreed, Status::RETRY, None);
             return vec![Err(Failure::Touched { processor }); processors.len()];
         }
         for (at, &processor) in processors.iter().enumerate() {
