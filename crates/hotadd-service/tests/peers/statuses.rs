@@ -1,14 +1,12 @@
 //! A veto with any error status is a veto and keeps its status (A3), for every kind of party and every observer.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hotadd::{Error, EventKind, HardwareId, Notice, Partition, Registration, State, Status, Veto};
 use hotadd_wire as wire;
 
-use common::{Peer, Served};
+use crate::common::{Peer, Served};
 
 const ONE: HardwareId = HardwareId(1);
 

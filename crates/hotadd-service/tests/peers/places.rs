@@ -1,7 +1,5 @@
 //! Sockets: where they may be created, with which modes, and that two services never share one.
 
-mod common;
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -12,7 +10,7 @@ use hotadd::hardware::Simulated;
 use hotadd::{Partition, State};
 use hotadd_service::{PlaceError, Service, ServiceError};
 
-use common::Served;
+use crate::common::Served;
 
 fn partition() -> Partition {
     Partition::simulated(&Simulated::new(1, 1).unwrap()).unwrap()

@@ -1,7 +1,5 @@
 //! Why processors are absent: every client can ask, however long ago the refusal was and whatever has happened since.
 
-mod common;
-
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -12,8 +10,8 @@ use hotadd::{
 use hotadd_service::Service;
 use hotadd_wire::MAX_MESSAGE;
 
-use common::endless::Endless;
-use common::{Peer, Served};
+use crate::common::endless::Endless;
+use crate::common::{Peer, Served};
 
 /// Id, party, status, errno, clause, reason, time.
 type Absence = (u32, String, u32, u32, String, String, u64);

@@ -1,8 +1,6 @@
 //! Replies that cannot be read, and reasons that cannot be sent unchanged: each is a refusal and harms no
 //! other party.
 
-mod common;
-
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -12,7 +10,7 @@ use hotadd_wire as wire;
 
 use zbus::Message;
 
-use common::{Peer, Served};
+use crate::common::{Peer, Served};
 
 const ONE: HardwareId = HardwareId(1);
 
@@ -121,7 +119,7 @@ fn a_reason_too_large_for_a_message_does_not_break_other_connections() {
             assert_eq!(status, Status::DEVICE_BUSY.to_raw());
             assert_eq!(said, wire::text(&reason, wire::MAX_REASON));
         }
-        let events = common::history(&peer);
+        let events = crate::common::history(&peer);
         assert!(events.iter().any(|event| event == "veto"), "the history has the veto: {events:?}");
         assert!(far.is_registered(), "a party that is told of the refusal keeps its connection");
         drop(near);

@@ -1,14 +1,12 @@
 //! GetEvents: the history in parts, without gaps and without repetitions. And RehearseRemoval.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 
 use hotadd::hardware::Simulated;
 use hotadd::{Driver, HardwareId, Notice, Partition, Removal, State, Status, Veto};
 use serde_json::Value;
 
-use common::{Peer, Served};
+use crate::common::{Peer, Served};
 
 const ONE: HardwareId = HardwareId(1);
 

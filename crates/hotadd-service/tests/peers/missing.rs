@@ -1,14 +1,12 @@
 //! L4 over the wire: missing parties, the outcome of an add without them, and restarting a party.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use hotadd::{Error, HardwareId, Notice, Status};
 use hotadd_service::{NotRegistered, NotRestarted};
 
-use common::Served;
+use crate::common::Served;
 
 const NOT_STARTED: &str = "org.hotadd.Error.NotStarted";
 

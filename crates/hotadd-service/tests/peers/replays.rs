@@ -1,7 +1,5 @@
 //! A replay can be told from a live add (Q5): by a driver in this process, by one in another, and by a bare agent.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -9,7 +7,7 @@ use hotadd::{HardwareId, Notice, Partition, State};
 use hotadd_wire::WireNotice;
 use zbus::zvariant::{OwnedValue, Value};
 
-use common::Served;
+use crate::common::Served;
 
 type Details = std::collections::HashMap<String, OwnedValue>;
 

@@ -1,13 +1,11 @@
 //! Agents in other processes, as the contract has it: replays, vetoes, unwinding, levels, all at once.
 
-mod common;
-
 use std::thread;
 
 use hotadd::{EventKind, HardwareId, State, Status};
 use hotadd_wire::{self as wire, WireProcessor};
 
-use common::{Peer, Served};
+use crate::common::{Peer, Served};
 
 /// What Add returns.
 type Changed = (WireProcessor, u64);
@@ -232,7 +230,7 @@ fn everything_that_happened_is_told_to_whoever_asks() {
     served.partition.add(HardwareId(1)).unwrap();
     let joined = peer.signal("Joined").body().deserialize::<(WireProcessor, u64, bool)>().unwrap();
     assert!(joined.2);
-    assert_eq!(common::history(&peer), ["started", "joined"]);
+    assert_eq!(crate::common::history(&peer), ["started", "joined"]);
 }
 
 #[test]

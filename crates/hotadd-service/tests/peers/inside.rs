@@ -1,7 +1,5 @@
 //! Requests that come from inside a call, over the connection that is being called: they would wait for themselves (D3).
 
-mod common;
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -10,7 +8,7 @@ use std::thread;
 use hotadd::{HardwareId, Notice, Partition, State, Status, Veto};
 use hotadd_wire::{self as wire, WireProcessor};
 
-use common::{PATIENCE, Peer, Served};
+use crate::common::{PATIENCE, Peer, Served};
 
 /// What Add and Remove answer with.
 type Changed = (WireProcessor, u64);
@@ -176,7 +174,7 @@ fn d3_a_python_agent_that_adds_from_inside_add_start_is_refused_and_does_not_han
         .stdin(Stdio::piped())
         .spawn()
         .expect("python3 is needed, as ./test installs it");
-    let xml = include_str!("../../../dbus/org.hotadd.Agent1.xml");
+    let xml = include_str!("../../../../dbus/org.hotadd.Agent1.xml");
     python.stdin.take().unwrap().write_all(xml.as_bytes()).unwrap();
     served.wait(|event| event.kind == hotadd::EventKind::Registered);
     // Its time limit is ten minutes: this would not return.

@@ -1,7 +1,5 @@
 //! What becomes of agents that crash, hang or answer nonsense (L3), and of those who wait for them.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -12,8 +10,8 @@ use hotadd_wire::{self as wire, WireProcessor};
 use zbus::Message;
 use zbus::zvariant::ObjectPath;
 
-use common::line::Line;
-use common::{Peer, Served};
+use crate::common::line::Line;
+use crate::common::{Peer, Served};
 
 /// What Add returns.
 type Changed = (WireProcessor, u64);

@@ -1,7 +1,5 @@
 //! The page beside a partition's socket: it is there as long as the partition, and never behind what parties are told.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -12,7 +10,7 @@ use std::{fs, thread};
 use hotadd::{HardwareId, Notice, Partition, SetPage, State, Veto};
 use hotadd_service::Service;
 
-use common::{PATIENCE, Served};
+use crate::common::{PATIENCE, Served};
 
 fn page_of(served: &Served) -> PathBuf {
     let mut path = served.path.clone().into_os_string();
@@ -80,7 +78,7 @@ fn the_page_of_a_crashed_partition_is_replaced() {
 
 #[test]
 fn a_python_program_follows_the_set_without_d_bus() {
-    let source = include_str!("../../../examples/set.py");
+    let source = include_str!("../../../../examples/set.py");
     assert_eq!(source.lines().count(), 30, "README.md and docs/page.md say so");
     let served = Served::new(2, 1);
     let mut python = Command::new("/usr/bin/python3")

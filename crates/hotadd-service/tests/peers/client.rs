@@ -1,7 +1,5 @@
 //! The Rust client against the real service: the same driver registers here and there, and the contract holds between them.
 
-mod common;
-
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,8 +10,8 @@ use hotadd::{
 };
 use hotadd_service::{Log, Service};
 
-use common::endless::Endless;
-use common::{PATIENCE, Served};
+use crate::common::endless::Endless;
+use crate::common::{PATIENCE, Served};
 
 /// What drivers heard, in order, whoever called them.
 #[derive(Clone, Default)]

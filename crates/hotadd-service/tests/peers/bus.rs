@@ -1,8 +1,6 @@
 //! Agents on a message bus that the test starts. Each is served as if it had its own connection, and none can
 //! speak for another.
 
-mod common;
-
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -15,8 +13,8 @@ use hotadd_testing::Need;
 use hotadd_wire::{self as wire, MAX_MESSAGE, WireProcessor};
 use zbus::Message;
 
-use common::daemon::Daemon;
-use common::{Peer, Served};
+use crate::common::daemon::Daemon;
+use crate::common::{Peer, Served};
 
 /// The result of Add.
 type Changed = (WireProcessor, u64);

@@ -1,14 +1,12 @@
 //! What a peer can do wrong, intentionally or not, without any effect on others.
 
-mod common;
-
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
 use hotadd_wire::{self as wire, MAX_MESSAGE, WireProcessor};
 use zbus::Message;
 
-use common::{PATIENCE, Peer, Served, WireFailure};
+use crate::common::{PATIENCE, Peer, Served, WireFailure};
 
 /// Checks that the service closes this connection.
 fn is_closed(stream: &mut UnixStream) {
