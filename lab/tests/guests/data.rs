@@ -214,7 +214,7 @@ impl<'a> Program<'a> {
         assert_eq!(
             end.number("made"),
             3 + joins,
-            "each processor that joins has a new value: {end:?}"
+            "each processor that joins has a new value: {end:?}\n{said}"
         );
         assert_eq!(end.number("freed"), leaves, "each value was merged: {end:?}\n{said}");
         assert_eq!(end.number("dropped"), leaves, "each value was dropped, once: {end:?}");
