@@ -50,7 +50,9 @@ impl State {
         }
         let mut tree = TreeOf { members: &mut self.members, kernel };
         let enforced = self.hold.enforce(kernel, &mut tree, moment);
-        let requested = self.hold.take_requested();
+        // If a processor goes while the masks are read, the kernel gives a thread that had only this one all that remain (H3).
+        let changed = || kernel.permitted().ok().filter(|now| *now != full);
+        let requested = self.hold.take_requested(changed);
         if let Some(ceiling) = &mut self.ceiling {
             *ceiling = ceiling.or(&requested);
         }

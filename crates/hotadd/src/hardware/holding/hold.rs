@@ -57,8 +57,8 @@ pub(in crate::hardware) struct Hold {
     /// The kernel's error when refused masks were last reported.
     refused: Option<Errno>,
     reports: Vec<String>,
-    /// Processors outside of the set that were put into masks.
-    requested: Mask,
+    /// The masks with processors outside of the set that were put back, each once.
+    requested: Vec<Mask>,
 }
 
 /// A mask that a thread was given by a program, and the mask that it has instead.
@@ -90,7 +90,7 @@ impl Hold {
             stirred: None,
             refused: None,
             reports: Vec::new(),
-            requested: Mask::none(),
+            requested: Vec::new(),
         }
     }
 
@@ -115,9 +115,20 @@ impl Hold {
         }
     }
 
-    /// The processors outside of the set that were put into masks since the last call.
-    pub(in crate::hardware) fn take_requested(&mut self) -> Mask {
-        std::mem::replace(&mut self.requested, Mask::none())
+    /// The processors outside of the set that were put into masks since the last call. `all` is what the kernel permits now: if this
+    /// has just changed, a mask of exactly these is the kernel's and requests nothing.
+    pub(in crate::hardware) fn take_requested(
+        &mut self,
+        all: impl FnOnce() -> Option<Mask>,
+    ) -> Mask {
+        let requested = std::mem::take(&mut self.requested);
+        if requested.is_empty() {
+            return Mask::none();
+        }
+        let all = all();
+        self.wishes.retain(|_, wish| Some(wish.wanted) != all);
+        let wanted = requested.into_iter().filter(|mask| Some(*mask) != all);
+        wanted.fold(Mask::none(), |sum, mask| sum.or(&mask.without(&self.set)))
     }
 
     /// Starts to hold all threads (H1): sets the mask of each, and reads it back. On an error all masks are restored.
@@ -266,7 +277,9 @@ impl Hold {
         let plan = Plan { effort, leaving: None };
         let result = settle(masks, population, judge, plan, &mut settled);
         for (thread, wish) in strays {
-            self.requested = self.requested.or(&wish.wanted.without(&self.set));
+            if !self.requested.contains(&wish.wanted) {
+                self.requested.push(wish.wanted);
+            }
             if !self.set.is_within(&wish.wanted) {
                 self.wishes.insert(thread, wish);
             }

@@ -169,6 +169,29 @@ fn h3_a_mask_is_put_back_to_what_the_thread_had() {
     assert_eq!(fake.masks(), "10: 1, 20: 0-1", "not what happens to be left of the new mask");
 }
 
+/// The kernel gives a thread whose only processor has gone all that remain. That is no wish of the thread.
+#[test]
+fn h3_a_processor_that_goes_while_the_masks_are_read_is_no_request_for_the_others() {
+    let fake = machine("0-3");
+    fake.world().keeps = true;
+    let affinity = partition(&fake, "0");
+    affinity.start(ONE).unwrap();
+    fake.world().taskset(10, "1");
+    assert_eq!(survey(&affinity).appeared, []);
+    let goes = |world: &mut crate::hardware::affinity::fake::World| world.online = mask("0,2-3");
+    fake.world().at_pass.push_back(Box::new(goes));
+    let (mut vanished, mut appeared) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let survey = affinity.survey(&[HardwareId(0), ONE]);
+        vanished.extend(survey.vanished);
+        appeared.extend(survey.appeared);
+    }
+    assert!(vanished.contains(&ONE), "{vanished:?}");
+    assert_eq!(appeared, [], "nobody has requested them");
+    assert_eq!(fake.masks(), "10: 0");
+    assert_eq!(affinity.set().to_string(), "0");
+}
+
 #[test]
 fn h3_a_requested_processor_is_added_to_the_mask_when_it_joins() {
     let fake = machine("0-3");
