@@ -35,7 +35,7 @@ impl Position {
         self.next
     }
 
-    /// Reads an answer of GetEvents to that number, and goes on behind it.
+    /// Reads the answer of GetEvents to that number. The next number is that of the event after it.
     pub(crate) fn read(&mut self, answer: Result<Answer, Failure>) -> Result<Part, Failure> {
         let (first, events) = match answer {
             Err(Failure::Refused(refusal)) if refusal.name == UNKNOWN => {

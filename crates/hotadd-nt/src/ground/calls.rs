@@ -109,8 +109,8 @@ pub(crate) unsafe fn newest_call(from: usize, to: usize, of: Option<&str>) -> Op
     None
 }
 
-/// A word of a stack, whatever it belongs to. An instruction, because a build with debug assertions checks each read
-/// through a pointer, and this reads thousands of words for a call.
+/// Reads a word of a stack. This is one instruction, because debug builds check each read through a pointer, and a search
+/// reads thousands of words.
 ///
 /// # Safety
 /// The word is mapped.

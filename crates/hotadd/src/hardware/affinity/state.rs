@@ -50,7 +50,8 @@ impl State {
         }
         let mut tree = TreeOf { members: &mut self.members, kernel };
         let enforced = self.hold.enforce(kernel, &mut tree, moment);
-        // If a processor goes while the masks are read, the kernel gives a thread that had only this one all that remain (H3).
+        // A processor may go offline while the masks are read. A thread that could run only there gets all others from the kernel,
+        // and has not requested them (H3).
         let changed = || kernel.permitted().ok().filter(|now| *now != full);
         let requested = self.hold.take_requested(changed);
         if let Some(ceiling) = &mut self.ceiling {

@@ -71,7 +71,7 @@ impl Mask {
     }
 
     pub(in crate::hardware) fn ids(&self) -> impl Iterator<Item = HardwareId> + '_ {
-        // Most ids are low, and counting is cheap: nothing is looked at behind the last one.
+        // Most ids are low, and counting is cheap, so the search ends at the last one.
         let all = (0..WIDTH).map(HardwareId).filter(|id| self.contains(*id));
         all.take(self.count() as usize)
     }
