@@ -157,6 +157,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn programs_for_guests_have_the_features_of_the_tests() {
+        let script = include_str!("../../test");
+        let tests = format!("cargo test --locked {} ", TESTED[..3].join(" "));
+        assert!(script.contains(&tests), "./test would build everything twice, without {tests:?}");
+    }
+
+    #[test]
     fn libraries_and_their_loader_are_found_in_what_ldd_says() {
         let said = "/target/a:\n\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x2)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x3)\n/target/b:\n\tlibc.so.6 => /lib/x/libc.so.6 (0x2)\n";

@@ -52,7 +52,7 @@ impl State {
         let enforced = self.hold.enforce(kernel, &mut tree, moment);
         // A processor may go offline while the masks are read. A thread that could run only there gets all others from the kernel,
         // and has not requested them (H3).
-        let changed = || kernel.permitted().ok().filter(|now| *now != full);
+        let changed = || kernel.permitted().map(|now| (now != full).then_some(now));
         let requested = self.hold.take_requested(changed);
         if let Some(ceiling) = &mut self.ceiling {
             *ceiling = ceiling.or(&requested);

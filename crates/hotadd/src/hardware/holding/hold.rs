@@ -116,16 +116,16 @@ impl Hold {
     }
 
     /// The processors outside of the set that were put into masks since the last call. `all` is what the kernel permits now: if this
-    /// has just changed, a mask of exactly these is the kernel's and requests nothing.
+    /// has just changed, a mask of exactly these is the kernel's and requests nothing. If it is not known, nothing is requested.
     pub(in crate::hardware) fn take_requested(
         &mut self,
-        all: impl FnOnce() -> Option<Mask>,
+        all: impl FnOnce() -> Result<Option<Mask>, Errno>,
     ) -> Mask {
         let requested = std::mem::take(&mut self.requested);
         if requested.is_empty() {
             return Mask::none();
         }
-        let all = all();
+        let Ok(all) = all() else { return Mask::none() };
         self.wishes.retain(|_, wish| Some(wish.wanted) != all);
         let wanted = requested.into_iter().filter(|mask| Some(*mask) != all);
         wanted.fold(Mask::none(), |sum, mask| sum.or(&mask.without(&self.set)))
