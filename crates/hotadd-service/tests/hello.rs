@@ -239,10 +239,9 @@ impl Agent {
 #[test]
 fn an_agent_with_zbus_refuses_by_name() {
     let served = Served::new(1, 2);
-    let peer = served.greeting_peer();
     let (told, hears) = channel();
+    let peer = served.serving_peer("/pool", Agent(told));
     peer.runtime.block_on(async {
-        peer.connection.object_server().at("/pool", Agent(told)).await.unwrap();
         let proxy =
             zbus::Proxy::new(&peer.connection, PARTITION, wire::PARTITION_PATH, wire::PARTITION);
         let (path, proxy) =

@@ -84,6 +84,17 @@ impl Served {
         Peer::greeting(UnixStream::connect(&self.path).unwrap())
     }
 
+    /// A client whose library calls this agent. The library listens for calls before it connects: with an object server that is
+    /// made for an open connection, zbus loses what comes before the server's task is run.
+    pub fn serving_peer(
+        &self,
+        path: &'static str,
+        agent: impl zbus::object_server::Interface,
+    ) -> Peer {
+        let stream = UnixStream::connect(&self.path).unwrap();
+        Peer::greeting_as(stream, |builder| builder.serve_at(path, agent).unwrap())
+    }
+
     pub fn peer(&self) -> Peer {
         Peer::connect(UnixStream::connect(&self.path).unwrap())
     }
@@ -174,10 +185,17 @@ impl Peer {
 
     /// A client that treats its direct connection as a bus: its library calls Hello first.
     pub fn greeting(stream: UnixStream) -> Self {
+        Self::greeting_as(stream, |builder| builder)
+    }
+
+    fn greeting_as(
+        stream: UnixStream,
+        how: impl FnOnce(connection::Builder<'static>) -> connection::Builder<'static>,
+    ) -> Self {
         Self::new(Some("org.hotadd.Partition.demo"), async move {
             stream.set_nonblocking(true).unwrap();
             let stream = tokio::net::UnixStream::from_std(stream).unwrap();
-            connection::Builder::unix_stream(stream).build().await.unwrap()
+            how(connection::Builder::unix_stream(stream)).build().await.unwrap()
         })
     }
 
