@@ -66,7 +66,7 @@ pub(crate) struct RegistrationRequest<'a> {
     pub(crate) at_once: bool,
     pub(crate) replay: bool,
     #[cfg_attr(
-        not(feature = "dbus"),
+        any(not(feature = "dbus"), hotadd_loom),
         expect(dead_code, reason = "drivers of this process have no limit")
     )]
     pub(crate) time_limit: Option<Duration>,

@@ -61,7 +61,7 @@ mod published_page;
 pub mod rayon;
 mod registration;
 mod registration_builder;
-#[cfg(feature = "dbus")]
+#[cfg(all(feature = "dbus", not(hotadd_loom)))]
 mod remote;
 mod required;
 #[cfg(all(any(feature = "rayon", feature = "tokio"), not(hotadd_loom)))]

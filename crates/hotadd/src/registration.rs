@@ -30,7 +30,10 @@ pub struct Registration {
 /// Two pointers for a partition in this process, which may have thousands of registrations. So the other kind is boxed twice.
 enum Handle {
     Local(LocalHandle),
-    #[cfg_attr(not(feature = "dbus"), expect(dead_code, reason = "there are no other partitions"))]
+    #[cfg_attr(
+        any(not(feature = "dbus"), hotadd_loom),
+        expect(dead_code, reason = "there are no other partitions")
+    )]
     Remote(Box<Box<dyn RegistrationHandle>>),
 }
 
@@ -39,7 +42,7 @@ impl Registration {
         Self { handle: Handle::Local(handle), epoch }
     }
 
-    #[cfg(feature = "dbus")]
+    #[cfg(all(feature = "dbus", not(hotadd_loom)))]
     pub(crate) fn remote(handle: impl RegistrationHandle + 'static, epoch: Epoch) -> Self {
         Self { handle: Handle::Remote(Box::new(Box::new(handle))), epoch }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lab::{Guest, Kernel};
 
-use crate::common::{cpu, lab, on_each_kernel, text};
+use crate::common::{bring_up, cpu, lab, on_each_kernel, text};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -163,7 +163,8 @@ fn a_cpuset_partition_that_would_be_invalid_is_not_created(kernel: Kernel) {
 
 fn a_user_without_privileges_governs_a_delegated_cgroup(kernel: Kernel) {
     let lab = lab(kernel).program("lab-cpuset").unwrap();
-    let guest = lab.program("hotadd").unwrap().cpus(3, 8).boot().unwrap();
+    let guest = lab.program("hotadd").unwrap().cpus(2, 8).boot().unwrap();
+    bring_up(&guest, 2);
     // A delegation like systemd's: the folder, and the files that move processes and enable controllers.
     let script =
         "set -e; echo 'u:x:1000:1000::/tmp:/bin/sh' > /etc/passwd; echo 'u:x:1000:' > /etc/group

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lab::Kernel;
 
-use crate::common::{cpu, lab, on_each_kernel, text};
+use crate::common::{bring_up, cpu, lab, on_each_kernel, text};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -56,7 +56,8 @@ fn a_partition_answers_requests_while_the_guest_gets_a_processor(kernel: Kernel)
 }
 
 fn root_runs_a_command_in_a_cpuset_that_is_removed_afterwards(kernel: Kernel) {
-    let guest = lab(kernel).program("hotadd").unwrap().cpus(3, 8).boot().unwrap();
+    let guest = lab(kernel).program("hotadd").unwrap().cpus(2, 8).boot().unwrap();
+    bring_up(&guest, 2);
     let groups = || text(&guest.run(&["sh", "-c", "ls -d /cgroup/*/"]).unwrap().stdout);
     // The command waits for its set to grow, without which it would not end. It also tries to widen its mask,
     // without effect.

@@ -1,39 +1,66 @@
 //! The zoo: each driver has one fault, and is found by exactly the checks that name it. Good drivers are found by none.
 //!
-//! What a check sees does not depend on the driver's form. So of the faulty Windows drivers, one is verified for each check. With
-//! `HOTADD_WHOLE=1` all are.
+//! What a check sees does not depend on the driver's form. So of the faulty drivers, one for each check is verified as a Windows driver,
+//! and the others as native drivers. With `HOTADD_WHOLE=1` all are verified in both forms.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::zoo_files::{self, Expected};
 use super::{Report, for_each};
 
-/// Of these drivers those that must be found by a check, or by one of several, by which no earlier one must be found.
-fn one_for_each_check(all: Vec<Expected>) -> Vec<Expected> {
-    let mut known = BTreeSet::new();
-    let mut is_first = |one: &Expected| {
-        let new = one.must.iter().filter(|ids| known.insert(ids.to_vec()));
-        new.count() > 0
-    };
-    all.into_iter().filter(|one| is_first(one)).collect()
+/// A form of drivers.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Native,
+    Windows,
 }
 
-/// Builds the zoo with one ending, and verifies the chosen ones of the faulty drivers, and the good ones.
-fn verify_all(goals: &[&str], ending: &str, choose: impl Fn(Vec<Expected>) -> Vec<Expected>) {
-    let folder = tempfile::tempdir().unwrap();
-    zoo_files::make(goals, folder.path());
-    let good = zoo_files::good().into_iter().map(|driver| {
-        let (must, may, needs_normal) = (Vec::new(), Vec::new(), false);
-        Expected { driver, must, may, needs_normal }
-    });
-    let is_built = |one: &Expected| folder.path().join(&one.driver).with_extension(ending).exists();
-    let faulty = zoo_files::expected().into_iter().filter(is_built).collect();
-    let all: Vec<Expected> = choose(faulty).into_iter().chain(good.filter(is_built)).collect();
-    // Rust drivers are built in one form.
-    for below in ["", "good"] {
-        let built = zoo_files::names(&folder.path().join(below), ending);
-        assert_eq!(built, zoo_files::sources(below), "each is built as .{ending}");
+impl Form {
+    /// The drivers to verify: of the faulty ones those of this form, and all good ones that have it.
+    fn drivers(self) -> Vec<Expected> {
+        let mut known = BTreeSet::new();
+        // Of these drivers, those that must be found by a check, or by one of several, by which no earlier one must be found.
+        let mut is_first = |one: &Expected| {
+            let new = one.must.iter().filter(|ids| known.insert(ids.to_vec()));
+            new.count() > 0
+        };
+        let mut form = |one: &Expected| {
+            let is_windows = !one.is_rust() && is_first(one);
+            if is_windows { Self::Windows } else { Self::Native }
+        };
+        let faulty = zoo_files::expected().into_iter();
+        let faulty = faulty.filter(|one| form(one) == self || hotadd_testing::whole());
+        let good = zoo_files::good().into_iter().map(|driver| {
+            let (must, may, needs_normal) = (Vec::new(), Vec::new(), false);
+            Expected { driver, must, may, needs_normal }
+        });
+        // Rust drivers are built in one form.
+        let has_form = |one: &Expected| self == Self::Native || !one.is_rust();
+        faulty.chain(good).filter(has_form).collect()
     }
+
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Native => "so",
+            Self::Windows => "sys",
+        }
+    }
+}
+
+/// Builds drivers into a folder.
+fn build(drivers: &[Expected], ending: &str, folder: &Path) {
+    let is_rust = |one: &&Expected| one.is_rust();
+    let file = |one: &Expected| format!("{}/{}.{ending}", folder.display(), one.driver);
+    let mut goals: Vec<String> = drivers.iter().filter(|one| !one.is_rust()).map(file).collect();
+    goals.extend(drivers.iter().find(is_rust).map(|_| "rust".to_owned()));
+    zoo_files::make(&goals.iter().map(String::as_str).collect::<Vec<_>>(), folder);
+}
+
+fn verify_all(form: Form) {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, ending) = (form.drivers(), form.ending());
+    build(&all, ending, folder.path());
     let wrong = for_each(&all, |expected| {
         // A busy machine must not look like a slow driver.
         let limit = if expected.driver.contains("over-budget") { "3s" } else { "20s" };
@@ -52,11 +79,24 @@ fn verify_all(goals: &[&str], ending: &str, choose: impl Fn(Vec<Expected>) -> Ve
 
 #[test]
 fn each_native_driver_of_the_zoo_is_found_by_exactly_the_checks_that_name_its_fault() {
-    verify_all(&["native", "rust"], "so", |all| all);
+    verify_all(Form::Native);
 }
 
 #[test]
 fn each_check_finds_a_windows_driver_of_the_zoo_and_none_finds_what_is_not_there() {
-    let choose = |all| if hotadd_testing::whole() { all } else { one_for_each_check(all) };
-    verify_all(&["windows"], "sys", choose);
+    verify_all(Form::Windows);
+}
+
+#[test]
+fn each_driver_of_the_zoo_is_verified_in_some_form_and_each_check_with_a_windows_driver() {
+    let [native, windows] = [Form::Native, Form::Windows].map(Form::drivers);
+    let names = |all: &[Expected]| all.iter().map(|one| one.driver.clone()).collect();
+    let verified = &names(&native) | &names(&windows);
+    let faulty: BTreeSet<String> = names(&zoo_files::expected());
+    assert_eq!(verified, faulty.into_iter().chain(zoo_files::good()).collect());
+    let checks = |all: &[Expected]| -> BTreeSet<Vec<String>> {
+        all.iter().filter(|one| !one.is_rust()).flat_map(|one| one.must.clone()).collect()
+    };
+    let missed = &checks(&native) - &checks(&windows);
+    assert!(missed.is_empty(), "no Windows driver is found by {missed:?}");
 }

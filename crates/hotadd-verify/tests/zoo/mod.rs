@@ -51,6 +51,11 @@ pub struct Expected {
 }
 
 impl Expected {
+    /// Whether the driver is written in Rust, not in C.
+    pub fn is_rust(&self) -> bool {
+        self.driver.starts_with("rust/")
+    }
+
     /// What is wrong with this result, given as ids of checks.
     pub fn differs(&self, found: &[&str]) -> Option<String> {
         let is_found = |id: &String| found.contains(&id.as_str());

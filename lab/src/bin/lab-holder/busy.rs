@@ -32,6 +32,13 @@ pub(crate) fn set(partition: &Partition) -> CpuList {
     partition.active().iter().map(|processor| processor.id).collect()
 }
 
+/// Lets all other threads go before the calling one, which never waits: in an emulated machine they would take very long.
+pub(crate) fn be_nice() {
+    if let Err(error) = rustix::process::nice(19) {
+        println!("error: nice: {error}");
+    }
+}
+
 /// Starts a thread, which begins to sample once the partition exists.
 pub(crate) fn begin(
     shared: Arc<OnceLock<Shared>>,
@@ -40,6 +47,7 @@ pub(crate) fn begin(
     let tally: Arc<Mutex<Tally>> = Arc::default();
     let counted = Arc::clone(&tally);
     let run = move || {
+        be_nice();
         if let Some(pin) = pin {
             match masks::set_one(None, &pin) {
                 Ok(()) => println!("pinned {}", rustix::thread::gettid()),
@@ -70,21 +78,21 @@ fn sample(shared: &Shared) -> Sample {
     let before = shared.partition.active();
     let agreed = shared.agreed.load(Ordering::SeqCst);
     let id = u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(u32::MAX);
+    let processor = before.by_id(HardwareId(id)).filter(|known| before.contains(known.index));
+    let slot = processor.map(|processor| shared.table.get(processor.index));
+    // Last, since the slot of a processor that leaves is gone at once.
     let still_agreed = shared.agreed.load(Ordering::SeqCst);
     let after = shared.partition.active();
     if before.epoch() != after.epoch() || (agreed ^ still_agreed) & bit(id) != 0 {
         return Sample::Unknown;
     }
-    let processor = after.by_id(HardwareId(id)).filter(|known| after.contains(known.index));
-    match processor {
+    match slot {
         None if agreed & bit(id) != 0 => Sample::Starting,
         None => Sample::Outside(id),
-        Some(processor) => match shared.table.get(processor.index) {
-            Some(slot) => {
-                slot.fetch_add(1, Ordering::Relaxed);
-                Sample::Inside(id)
-            }
-            None => Sample::Slotless,
-        },
+        Some(Some(slot)) => {
+            slot.fetch_add(1, Ordering::Relaxed);
+            Sample::Inside(id)
+        }
+        Some(None) => Sample::Slotless,
     }
 }

@@ -200,6 +200,7 @@ fn begin(partition: &Partition, counts: &Arc<Counts>) -> Result<Threads, Box<dyn
     for _ in 0..COUNTING {
         let (counts, sender) = (Arc::clone(counts), sender.clone());
         let count = move || {
+            busy::be_nice();
             let _ = sender.send(rustix::thread::gettid());
             drop(sender);
             counts.count()

@@ -5,7 +5,7 @@ pub(crate) mod holder;
 pub(crate) mod journal;
 pub(crate) mod overflow;
 
-use lab::{Kernel, Lab};
+use lab::{Guest, Kernel, Lab};
 
 /// How many slots a guest has with many processors. Guests with the same slots share a saved state, so the tests use few numbers.
 pub(crate) const MANY: u32 = 100;
@@ -13,6 +13,12 @@ pub(crate) const MANY: u32 = 100;
 /// The options of a guest. `./test` runs these tests only where guests can run.
 pub(crate) fn lab(kernel: Kernel) -> Lab {
     Lab::new(kernel).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Plugs in a processor and brings it online. Guests that differ in what they boot with do not share a saved state.
+pub(crate) fn bring_up(guest: &Guest, id: u32) {
+    assert_eq!(guest.add_cpu(id as usize).unwrap(), id, "slots are filled in order");
+    guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
 }
 
 /// The folder where Linux shows processors.
