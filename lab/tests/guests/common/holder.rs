@@ -268,15 +268,23 @@ impl Counts {
     }
 }
 
-/// The masks of the threads of a process, as the kernel reports them. Threads that end meanwhile are left out.
+/// The thread that asks the kernel for all processors, to read back which are permitted. It does nothing else, and ends at once.
+const PROBE: &str = "hotadd-probe";
+
+/// The masks of the threads of a process, as the kernel reports them, without the probing thread. Threads that end meanwhile are left
+/// out.
 pub(crate) fn masks(guest: &Guest, pid: u32) -> BTreeMap<u32, String> {
-    let script = format!("grep -H Cpus_allowed_list /proc/{pid}/task/*/status");
+    let script = format!("grep -H -E '^(Name|Cpus_allowed_list)' /proc/{pid}/task/*/status");
     let ran = guest.run(&["sh", "-c", &script]).unwrap();
-    let of = |line: &str| {
-        let (path, mask) = line.split_once(":Cpus_allowed_list:\t")?;
-        Some((path.split('/').nth(4)?.parse().ok()?, mask.to_owned()))
+    let said = text(&ran.stdout);
+    let of = |line: &str, name: &str| {
+        let (path, value) = line.split_once(name)?;
+        Some((path.split('/').nth(4)?.parse().ok()?, value.to_owned()))
     };
-    text(&ran.stdout).lines().filter_map(of).collect()
+    let names: BTreeMap<u32, String> =
+        said.lines().filter_map(|line| of(line, ":Name:\t")).collect();
+    let masks = said.lines().filter_map(|line| of(line, ":Cpus_allowed_list:\t"));
+    masks.filter(|(thread, _)| names.get(thread).is_none_or(|name| name != PROBE)).collect()
 }
 
 /// The numbers of a list such as `0-2,5`, or of an empty one.
