@@ -16,7 +16,7 @@ on_each_kernel!(the_invariants_hold_after_every_random_cycle);
 fn the_invariants_hold_after_every_random_cycle(kernel: Kernel) {
     let said = |name: &str| std::env::var(name).ok()?.parse().ok();
     // For both kernels together.
-    let cycles = said("HOTADD_SOAK").unwrap_or(100) / 2;
+    let cycles = said("HOTADD_SOAK").unwrap_or(50) / 2;
     let seed = said("HOTADD_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("{kernel}: {cycles} cycles, HOTADD_SEED={seed}");
     let mut machine = Machine::boot(kernel, seed);
