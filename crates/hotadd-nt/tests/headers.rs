@@ -30,7 +30,7 @@ fn compiles(compiler: &str, arguments: &str, source: &Path) {
     assert!(output.status.success(), "{compiler} {arguments} {}\n{errors}", source.display());
 }
 
-/// With `DBG` each source is compiled by one compiler of each language, so that both languages have it.
+/// Each source is compiled with `DBG` once as C and once as C++.
 #[test]
 fn c_sources_compile_natively_as_c_and_as_cpp() {
     for source in sources("c") {

@@ -29,7 +29,8 @@ mod confined {
 /// The file with the output of `hotadd run --json`.
 const SAID: &str = "/tmp/run";
 
-/// The command: busy loops, which end with it. They let all others go before them, which would take very long in an emulated machine.
+/// The command: busy loops, which end with it. They have the lowest priority: in an emulated machine, all others would be slow beside
+/// them.
 const LOOPS: &str = "renice -n 19 -p $$ > /dev/null
 for i in 1 2 3 4; do (while :; do :; done) & done; echo $$ > /tmp/command
 while [ ! -e /tmp/end ]; do sleep 0.2; done; kill $(jobs -p)";

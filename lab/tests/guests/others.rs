@@ -5,13 +5,9 @@ use std::time::Instant;
 use lab::{Guest, Kernel};
 
 use crate::common::daemon::{LIMIT, SAID, agent, hotadd, online, start, told, until, with_daemon};
-use crate::common::{cpu, on_each_kernel};
+use crate::common::{bring, cpu, on_each_kernel};
 
 on_each_kernel!(q3_a_processor_onlined_by_others_is_revoked_or_reported);
-
-fn bring(guest: &Guest, id: u32) {
-    guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
-}
 
 fn q3_a_processor_onlined_by_others_is_revoked_or_reported(kernel: Kernel) {
     // The files that do it without an event exist for processors that were present at boot.

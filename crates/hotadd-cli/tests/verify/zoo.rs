@@ -50,10 +50,11 @@ impl Form {
 
 /// Builds drivers into a folder.
 fn build(drivers: &[Expected], ending: &str, folder: &Path) {
-    let is_rust = |one: &&Expected| one.is_rust();
     let file = |one: &Expected| format!("{}/{}.{ending}", folder.display(), one.driver);
     let mut goals: Vec<String> = drivers.iter().filter(|one| !one.is_rust()).map(file).collect();
-    goals.extend(drivers.iter().find(is_rust).map(|_| "rust".to_owned()));
+    if drivers.iter().any(Expected::is_rust) {
+        goals.push("rust".to_owned());
+    }
     zoo_files::make(&goals.iter().map(String::as_str).collect::<Vec<_>>(), folder);
 }
 

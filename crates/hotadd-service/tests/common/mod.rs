@@ -84,8 +84,8 @@ impl Served {
         Peer::greeting(UnixStream::connect(&self.path).unwrap())
     }
 
-    /// A client whose library calls this agent. The library listens for calls before it connects: with an object server that is
-    /// made for an open connection, zbus loses what comes before the server's task is run.
+    /// A client with this agent. zbus listens for calls before it connects. If the agent were added to an open connection, zbus would
+    /// listen in a new task, and lose the calls that come before the task runs.
     pub fn serving_peer(
         &self,
         path: &'static str,

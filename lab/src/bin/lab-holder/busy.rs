@@ -32,7 +32,7 @@ pub(crate) fn set(partition: &Partition) -> CpuList {
     partition.active().iter().map(|processor| processor.id).collect()
 }
 
-/// Lets all other threads go before the calling one, which never waits: in an emulated machine they would take very long.
+/// Gives the calling thread the lowest priority. It never waits, and in an emulated machine all others would be slow beside it.
 pub(crate) fn be_nice() {
     if let Err(error) = rustix::process::nice(19) {
         println!("error: nice: {error}");

@@ -15,9 +15,14 @@ pub(crate) fn lab(kernel: Kernel) -> Lab {
     Lab::new(kernel).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Plugs in a processor and brings it online. Guests that differ in what they boot with do not share a saved state.
+/// Plugs in a processor and brings it online. So a guest can boot with as many processors as another one, and share its saved state.
 pub(crate) fn bring_up(guest: &Guest, id: u32) {
     assert_eq!(guest.add_cpu(id as usize).unwrap(), id, "slots are filled in order");
+    bring(guest, id);
+}
+
+/// Brings a processor online, as an operator or a udev rule does.
+pub(crate) fn bring(guest: &Guest, id: u32) {
     guest.write(&cpu(&format!("cpu{id}/online")), "1").unwrap();
 }
 
