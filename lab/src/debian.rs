@@ -18,16 +18,19 @@ pub(crate) const MEMORY: u32 = 1536;
 pub(crate) const AGENT: &str = "/usr/lib/lab/agent";
 
 /// The packages of a guest, to which dependencies are added. `usr-is-merged` stands in for the package that would merge `/usr`
-/// by a Perl script.
-const PACKAGES: [&str; 15] = [
+/// by a Perl script. `init-system-helpers` and Perl are for the scripts of packages that are installed in a guest.
+const PACKAGES: [&str; 18] = [
     "base-files",
     "base-passwd",
     "coreutils",
     "dash",
     "dbus",
+    "dpkg",
     "findutils",
     "gir1.2-glib-2.0",
     "grep",
+    "init-system-helpers",
+    "perl-base",
     "polkitd",
     "procps",
     "python3-gi",
@@ -38,7 +41,7 @@ const PACKAGES: [&str; 15] = [
 ];
 
 /// Folders that no guest needs. They are half of everything.
-pub(crate) const LEFT_OUT: [&str; 14] = [
+const LEFT_OUT: [&str; 14] = [
     "boot",
     // Twelve programs, which run at each reload of systemd and find nothing in a guest.
     "usr/lib/systemd/system-generators",
