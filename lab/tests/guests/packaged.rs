@@ -57,7 +57,7 @@ fn build(folder: &Path, version: &str) -> PathBuf {
     let mut build = Command::new(root.join("dist/deb/build"));
     build.arg(format!("OUT={}", out.display())).arg(format!("VERSION={version}"));
     build.arg(format!("BINARY={}", program.display()));
-    // Nobody downloads it, and the guest would take seconds to decompress it.
+    // Nobody downloads it.
     build.env("DPKG_DEB_COMPRESSOR_TYPE", "none");
     let built = build.output().unwrap();
     assert!(built.status.success(), "{version}: {}", text(&built.stderr));

@@ -1,5 +1,5 @@
-//! Mutation: one line at a time of the good sample is removed or damaged, and the verifier finds what is wrong. By default this is
-//! every third of the damages that it must find; with `HOTADD_WHOLE=1` it is all of them.
+//! Mutation: in each case one line of the good sample is removed or damaged, and the verifier finds what is wrong. By default, every third
+//! damage that it must find is tried. With `HOTADD_WHOLE=1`, all are.
 
 use super::{Report, for_each, zoo_files};
 
