@@ -23,7 +23,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a partition named `demo` with these further arguments.
+    /// Starts a partition named `demo` with these further arguments, and waits until their drivers are registered. Before that, each
+    /// request is refused (L4).
     pub fn start(test: &str, args: &[&str]) -> Self {
         Self::start_by(test, hotadd(&[]), args)
     }
@@ -46,6 +47,9 @@ impl Terminal {
         assert!(first.contains("\"partition\""), "{first}");
         let mut this = Self { dir, session: None, run, said };
         this.until_listening();
+        for _ in args.iter().filter(|arg| **arg == "--driver") {
+            this.event("registered");
+        }
         this
     }
 
