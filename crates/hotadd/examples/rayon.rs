@@ -3,8 +3,8 @@
 //! ```console
 //! $ cargo run --release -p hotadd --features rayon --example rayon
 //! ```
-//! The process begins on its first processor. After two seconds the second one is added, and after two more seconds it is removed
-//! again. Each line says how many threads the pool has, which processors ran work, and how much work was done for each second.
+//! The process begins on its first processor. After half a second the second one is added, and after half a second more it is
+//! removed again. Each line says how many threads the pool has, which processors ran work, and how much work was done for each second.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -17,7 +17,7 @@ use hotadd::{CpuList, HardwareId, Partition};
 use rayon::prelude::*;
 
 /// How long each line measures.
-const PHASE: Duration = Duration::from_secs(2);
+const PHASE: Duration = Duration::from_millis(500);
 
 /// How long a line waits for the kernel to use all processors, on a machine that is busy with other work.
 const PATIENCE: Duration = Duration::from_secs(30);

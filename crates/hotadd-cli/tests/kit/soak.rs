@@ -7,7 +7,7 @@ use crate::{Kit, common};
 
 /// How long each form runs: long enough for every size to be taken and freed many times. `HOTADD_RUNTIME_SOAK` overrides it, in
 /// seconds.
-const SECONDS: u64 = 4;
+const SECONDS: u64 = 2;
 
 /// Whatever a driver asks of the documented functions, the system calls for it are the host's own. None may be refused.
 #[test]
