@@ -1,20 +1,21 @@
 //! [`Backend`]: the requests that every partition answers, whether it is in this process or in another one.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hotadd_core::{Driver, HardwareId, Level, PartyId};
+use hotadd_core::{ActiveSet, Driver, HardwareId, Level, PartyId};
 
+use crate::adding::Adds;
 use crate::error::Error;
 use crate::inner::Inner;
-use crate::member::{PartyInfo, Place, Shared};
+use crate::member::{Gone, PartyInfo, Place, Shared};
+use crate::missing::Missing;
 use crate::observation::Observed;
 use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::Published;
 use crate::registration::Registration;
-use crate::required::{Missing, Required};
+use crate::required::Required;
 use crate::topology::Topology;
 
 pub(crate) type BoxedDriver = Box<dyn Driver + Send>;
@@ -22,20 +23,16 @@ pub(crate) type BoxedDriver = Box<dyn Driver + Send>;
 /// Makes a driver that knows the identity under which it will be called.
 pub(crate) type MakeDriver<'a> = Box<dyn FnOnce(PartyId) -> BoxedDriver + 'a>;
 
-/// Becomes true when the driver can no longer be called. It is never an atomic of loom, because other crates make it.
-pub(crate) type Gone<'a> = Option<&'a AtomicBool>;
-
 /// Called with the registered parties, in calling order.
 pub(crate) type Present<'a> = &'a mut dyn FnMut(&[PartyInfo]);
 
 /// The implementation of a partition. The methods of [`Partition`](crate::Partition) document what each one does.
-pub(crate) trait Backend: Observed {
+pub(crate) trait Backend: Observed + Adds {
     fn published(&self) -> &Arc<Published>;
     fn hardware(&self) -> &'static str;
     fn is_connected(&self) -> bool;
     /// Whether the calling thread is inside a callback of the partition.
     fn is_inside(&self) -> bool;
-    fn add(&self, id: HardwareId) -> Result<Change, Error>;
     fn add_batch(
         &self,
         ids: &[HardwareId],
@@ -88,6 +85,16 @@ impl Observed for Inner {
     }
 }
 
+impl Adds for Inner {
+    fn active(&self) -> Arc<ActiveSet> {
+        self.published.load()
+    }
+
+    fn add(&self, id: HardwareId) -> Result<Change, Error> {
+        Self::add(self, id)
+    }
+}
+
 impl Backend for Inner {
     fn published(&self) -> &Arc<Published> {
         &self.published
@@ -103,10 +110,6 @@ impl Backend for Inner {
 
     fn is_inside(&self) -> bool {
         Self::is_inside(self)
-    }
-
-    fn add(&self, id: HardwareId) -> Result<Change, Error> {
-        Self::add(self, id)
     }
 
     fn add_batch(

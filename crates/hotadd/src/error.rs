@@ -11,7 +11,7 @@ use hotadd_core::{
 use crate::hardware::AffinityError;
 use crate::hardware::NotAdmitted;
 use crate::member::PartyInfo;
-use crate::required::Missing;
+use crate::missing::Missing;
 
 /// The kind of change: add or remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,16 +2,13 @@
 
 // std's lock, also under loom: it is never held during a call to other code, so it adds no order and no interleavings that
 // matter.
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use hotadd_core::{ActiveSet, HardwareId};
 
-use crate::adder::Adder;
+use crate::adding::{Adding, Adds};
 use crate::error::Error;
-use crate::hardware::{Hardware, Nudged};
-use crate::inner::Inner;
-use crate::partition::Partition;
-use crate::weak::WeakPartition;
+use crate::hardware::Hardware;
 
 /// What a partition does with a processor that has appeared (H2). A processor appears when it is plugged in or brought online, or
 /// when the hardware under the partition gains it in another way.
@@ -20,14 +17,14 @@ use crate::weak::WeakPartition;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Follow {
     /// The observers are told ([`EventKind::Appeared`](crate::EventKind::Appeared)), then every driver is asked, and the processor
-    /// is added if all agree. If it is refused or fails to start, it stays out until somebody calls [`Partition::add`].
+    /// is added if all agree. If it is refused or fails to start, it stays out until somebody calls [`Partition::add`](crate::Partition::add).
     ///
     /// The partition adds on a thread of its own, one processor at a time, in the order in which they appeared.
     Ask,
-    /// The observers are told, and nothing else is done. [`Partition::add`] adds the processor.
+    /// The observers are told, and nothing else is done. [`Partition::add`](crate::Partition::add) adds the processor.
     Report,
-    /// No observer is told. The processor is among the [candidates](Partition::candidates), and waits until somebody calls
-    /// [`Partition::add`] or the policy changes. The next policy begins with the processors that waited.
+    /// No observer is told. The processor is among the [candidates](crate::Partition::candidates), and waits until somebody calls
+    /// [`Partition::add`](crate::Partition::add) or the policy changes. The next policy begins with the processors that waited.
     Manual,
 }
 
@@ -45,13 +42,13 @@ struct State {
     /// Processors that were not reported yet, each once, in the order of appearance. Bounded: when another one appears,
     /// those that are no longer candidates are taken out.
     waiting: Vec<HardwareId>,
-    /// The adder; exists only while the policy is to ask.
-    adder: Option<Adder>,
+    /// Exists only while the policy is to ask.
+    adding: Option<Adding>,
 }
 
 impl Following {
     pub(crate) const fn new() -> Self {
-        let state = State { policy: Follow::Report, waiting: Vec::new(), adder: None };
+        let state = State { policy: Follow::Report, waiting: Vec::new(), adding: None };
         Self { state: Mutex::new(state) }
     }
 
@@ -60,24 +57,28 @@ impl Following {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn policy(&self) -> Follow {
+        self.lock().policy
+    }
+
     /// Changes the policy. Returns whether processors have waited for the change.
-    fn set(&self, policy: Follow, partition: WeakPartition) -> Result<bool, Error> {
+    pub(crate) fn set(&self, policy: Follow, partition: Weak<dyn Adds>) -> Result<bool, Error> {
         let mut state = self.lock();
         match policy {
-            Follow::Ask if state.adder.is_none() => {
-                let adder = Adder::idle(partition)?;
-                adder.begin();
-                state.adder = Some(adder);
+            Follow::Ask if state.adding.is_none() => {
+                let adding = Adding::idle(partition)?;
+                adding.begin();
+                state.adding = Some(adding);
             }
             Follow::Ask => {}
             // Processors that wait are kept: a pause between two periods of asking loses none.
             Follow::Manual => {
-                let unasked = state.adder.take().map(Adder::into_waiting);
+                let unasked = state.adding.take().map(|adding| adding.end());
                 for id in unasked.into_iter().flatten() {
                     state.wait(id);
                 }
             }
-            Follow::Report => state.adder = None,
+            Follow::Report => state.adding = None,
         }
         state.policy = policy;
         Ok(policy != Follow::Manual && !state.waiting.is_empty())
@@ -112,8 +113,8 @@ impl Following {
             return Vec::new();
         }
         let told = std::mem::take(&mut state.waiting);
-        if let Some(adder) = &state.adder {
-            adder.add(told.iter().copied());
+        if let Some(adding) = &state.adding {
+            adding.add(told.iter().copied());
         }
         told
     }
@@ -132,54 +133,10 @@ impl State {
     }
 }
 
-impl Inner {
-    pub(crate) fn follow(self: &Arc<Self>, policy: Follow) -> Result<(), Error> {
-        if self.following.set(policy, WeakPartition(Arc::downgrade(self) as _))? {
-            // The next check of the hardware reports the processors that waited. It comes now, or after the transaction if this
-            // is a callback.
-            self.nudge();
-        }
-        Ok(())
-    }
-}
-
-impl Partition {
-    /// Sets the policy for processors that appear from now on (H2). The new policy also applies to the processors that have
-    /// [waited](Follow::Manual), except those that joined, were refused or vanished meanwhile.
-    ///
-    /// Changing from [`Follow::Ask`] to another policy does not wait: an add in progress continues, and no further one
-    /// begins. The processors behind it wait if the new policy is [`Follow::Manual`]. Otherwise they stay out until
-    /// somebody adds them.
-    ///
-    /// May be called from any thread at any time, also from inside callbacks. If processors have waited, it waits for a
-    /// transaction in progress and then reports them. From inside a callback it returns at once, and they are reported
-    /// after the transaction.
-    ///
-    /// # Errors
-    /// [`Error::NoThread`] if a thread is needed and cannot be created. [`Error::Denied`] for a partition in another
-    /// process, whose owner decides. The policy is then unchanged.
-    pub fn follow(&self, follow: Follow) -> Result<(), Error> {
-        match self.local() {
-            Some(inner) => inner.follow(follow),
-            None => {
-                let decides = "the process that owns the partition sets the policy for processors that \
-                 appear";
-                Err(Error::Denied(decides.to_owned()))
-            }
-        }
-    }
-
-    /// The policy for processors that appear (H2). Never waits.
-    ///
-    /// For a partition in another process it is always [`Follow::Manual`]: its owner sets its policy, and does not send it.
-    #[must_use]
-    pub fn following(&self) -> Follow {
-        self.local().map_or(Follow::Manual, |inner| inner.following.lock().policy)
-    }
-}
-
 #[cfg(all(test, not(hotadd_loom)))]
 mod tests {
+    use std::sync::Arc;
+
     use hotadd_core::PlatformError;
 
     use super::*;

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use hotadd_core::{ActiveSet, Driver, Epoch, HardwareId, PartyId, Registry, Transaction, Veto};
 
-use crate::backend::Gone;
 use crate::current::Current;
 use crate::error::{Action, Error};
 use crate::event::{EventKind, Occasion};
-use crate::follow::Following;
+use crate::follow::{Follow, Following};
 use crate::gate::{Gate, Guard};
-use crate::hardware::Hardware;
-use crate::member::{Member, PartyInfo, Place, Shared};
+use crate::hardware::{Hardware, Nudged};
+use crate::member::{Gone, Member, PartyInfo, Place, Shared};
 use crate::observers::{Ended, Observer, Observers};
 use crate::outcome::{Answer, Change, Rehearsal};
 use crate::published::Published;
@@ -65,6 +64,16 @@ impl Inner {
             look_again: AtomicBool::new(false),
             look: AtomicBool::new(false),
         }
+    }
+
+    /// Sets the policy for processors that appear.
+    pub(crate) fn follow(self: &Arc<Self>, policy: Follow) -> Result<(), Error> {
+        if self.following.set(policy, Arc::downgrade(self) as _)? {
+            // The next check of the hardware reports the processors that waited. It comes now, or after the transaction if this
+            // is a callback.
+            self.nudge();
+        }
+        Ok(())
     }
 
     pub(crate) fn observe(

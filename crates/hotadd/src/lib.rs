@@ -26,6 +26,7 @@ compile_error!(
 );
 
 mod adder;
+mod adding;
 mod backend;
 #[cfg(not(hotadd_loom))]
 mod cgroups;
@@ -42,6 +43,7 @@ pub mod hardware;
 mod inner;
 mod looks;
 mod member;
+mod missing;
 mod observation;
 mod observers;
 mod outcome;
@@ -77,7 +79,6 @@ mod thread_name;
 pub mod tokio;
 mod topology;
 mod unheard;
-mod weak;
 #[cfg(not(hotadd_loom))]
 mod workers;
 
@@ -96,6 +97,7 @@ pub use hotadd_page::{PageError, SetPage, Snapshot};
 #[cfg(not(hotadd_loom))]
 pub use hotadd_percpu::ValueGuard;
 pub use member::PartyInfo;
+pub use missing::Missing;
 pub use observation::Observation;
 pub use outcome::{Answer, Batch, Change, Rehearsal};
 #[cfg(not(hotadd_loom))]
@@ -108,7 +110,7 @@ pub use published::ActiveSetGuard;
 pub use published_page::PublishedPage;
 pub use registration::Registration;
 pub use registration_builder::RegistrationBuilder;
-pub use required::{Attempt, Missing, RequiredParty};
+pub use required::{Attempt, RequiredParty};
 pub use sample::Sample;
 pub use topology::{L3, Shape, ShapeError, Topology};
 #[cfg(not(hotadd_loom))]

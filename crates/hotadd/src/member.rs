@@ -43,6 +43,9 @@ pub(crate) struct Place {
     pub(crate) at_once: bool,
 }
 
+/// Becomes true when the driver can no longer be called. It is never an atomic of loom, because other crates make it.
+pub(crate) type Gone<'a> = Option<&'a AtomicBool>;
+
 /// The state shared by the registry's entry and the registration's handle.
 pub(crate) struct Shared {
     pub(crate) id: PartyId,

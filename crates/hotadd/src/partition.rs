@@ -16,11 +16,14 @@ use crate::hardware::{Affinity, Tree, Watching};
 use crate::hardware::{Hardware, Nudge, Simulated};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
+use crate::missing::Missing;
 use crate::observation::Observation;
 use crate::outcome::{Batch, Change, Rehearsal};
 use crate::published::{ActiveSetGuard, Published};
 use crate::registration::Registration;
 use crate::registration_builder::RegistrationBuilder;
+use crate::required::RequiredParty;
+use crate::topology::Topology;
 
 /// The processors that a program may run on, and the parties that must agree before another one joins.
 ///
@@ -166,6 +169,63 @@ impl Partition {
         RegistrationBuilder::new(self, name)
     }
 
+    /// Names a party without which no processor joins (L4). It is missing until an [attempt](RequiredParty::attempt) succeeds.
+    /// Register its driver with [`RegistrationBuilder::required`], so that adds are refused as soon as the driver crashes.
+    ///
+    /// # Errors
+    /// [`Error::BadName`] (R7). [`Error::Denied`] for a partition in another process, whose operator decides.
+    pub fn require(&self, name: &str) -> Result<RequiredParty, Error> {
+        PartyInfo::check_name(name)?;
+        let Some(inner) = self.local() else {
+            let why =
+                "the operator of a partition in another process decides which parties are required";
+            return Err(Error::Denied(why.to_owned()));
+        };
+        Ok(RequiredParty::of(&inner, name))
+    }
+
+    /// The missing required parties, in the order in which they were named (L4). For a partition in another process this sends a
+    /// request.
+    ///
+    /// # Errors
+    /// None for a partition in this process. Otherwise the errors of a request, such as [`Error::Disconnected`].
+    pub fn missing(&self) -> Result<Vec<Missing>, Error> {
+        self.backend.missing()
+    }
+
+    /// Sets the policy for processors that appear from now on (H2). The new policy also applies to the processors that have
+    /// [waited](Follow::Manual), except those that joined, were refused or vanished meanwhile.
+    ///
+    /// Changing from [`Follow::Ask`] to another policy does not wait: an add in progress continues, and no further one
+    /// begins. The processors behind it wait if the new policy is [`Follow::Manual`]. Otherwise they stay out until
+    /// somebody adds them.
+    ///
+    /// May be called from any thread at any time, also from inside callbacks. If processors have waited, it waits for a
+    /// transaction in progress and then reports them. From inside a callback it returns at once, and they are reported
+    /// after the transaction.
+    ///
+    /// # Errors
+    /// [`Error::NoThread`] if a thread is needed and cannot be created. [`Error::Denied`] for a partition in another
+    /// process, whose owner decides. The policy is then unchanged.
+    pub fn follow(&self, follow: Follow) -> Result<(), Error> {
+        match self.local() {
+            Some(inner) => inner.follow(follow),
+            None => {
+                let decides = "the process that owns the partition sets the policy for processors that \
+                 appear";
+                Err(Error::Denied(decides.to_owned()))
+            }
+        }
+    }
+
+    /// The policy for processors that appear (H2). Never waits.
+    ///
+    /// For a partition in another process it is always [`Follow::Manual`]: its owner sets its policy, and does not send it.
+    #[must_use]
+    pub fn following(&self) -> Follow {
+        self.local().map_or(Follow::Manual, |inner| inner.following.policy())
+    }
+
     /// Adds a processor: asks all parties, starts the processor, and tells all parties (A1-A5).
     ///
     /// # Errors
@@ -269,6 +329,16 @@ impl Partition {
     /// [`Error::InsideCallback`] and [`Error::Disconnected`].
     pub fn candidates(&self) -> Result<Vec<HardwareId>, Error> {
         self.backend.candidates()
+    }
+
+    /// Where a processor is in the machine, as it is known now. May be called for any processor, from any thread, also inside
+    /// callbacks. It reads about 20 small files, so keep the result if you need it often. [`Topology`] documents what is known when.
+    ///
+    /// For a partition in another process, this process reads the files of its own system. The shape of simulated processors in
+    /// another process is not known here.
+    #[must_use]
+    pub fn topology(&self, id: HardwareId) -> Topology {
+        self.backend.topology(id)
     }
 
     /// The name of the hardware, such as `simulated`.

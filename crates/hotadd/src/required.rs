@@ -6,16 +6,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
-use hotadd_core::{Level, PartyId, Status, Veto};
+use hotadd_core::{PartyId, Status, Veto};
 
-use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::inner::Inner;
 use crate::member::PartyInfo;
-use crate::partition::Partition;
+use crate::missing::Missing;
 
 /// A party that the operator named and without which no processor joins (L4). While it is missing, every add is refused at once.
-/// The refusal names the party, and no other party is asked. Made by [`Partition::require`].
+/// The refusal names the party, and no other party is asked. Made by [`Partition::require`](crate::Partition::require).
 ///
 /// The party is missing until an attempt [succeeds](Attempt::succeeded). After that it is missing as soon as one of its
 /// drivers [crashes](crate::RegistrationBuilder::required) (L3), or [`is_missing`](Self::is_missing) is called. The handle can be
@@ -44,27 +43,6 @@ use crate::partition::Partition;
 #[must_use = "the party is no longer required when the last handle is dropped"]
 pub struct RequiredParty(pub(crate) Arc<Required>);
 
-/// A required party that is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Missing {
-    /// The party, by the name that the operator gave it. While it is not registered, its identity and level are 0.
-    pub party: PartyInfo,
-    /// Since when the party is missing.
-    pub since: SystemTime,
-    /// The status with which adds are refused. Always an error.
-    pub status: Status,
-    /// The reason, a sentence without its full stop.
-    pub reason: String,
-}
-
-impl Missing {
-    pub(crate) fn new(name: &str, since: SystemTime, status: Status, reason: String) -> Self {
-        let party = PartyInfo { id: PartyId(0), name: name.to_owned(), level: Level(0) };
-        Self { party, since, status, reason }
-    }
-}
-
 /// The state shared by the handles and by the drivers that represent the required party.
 pub(crate) struct Required {
     name: String,
@@ -87,6 +65,17 @@ pub struct Attempt {
 }
 
 impl RequiredParty {
+    /// Adds a party to those that the partition requires. Its name has been checked.
+    pub(crate) fn of(inner: &Arc<Inner>, name: &str) -> Self {
+        let reason = "it has not registered yet".to_owned();
+        let missing = Missing::new(name, SystemTime::now(), Status::DEVICE_NOT_READY, reason);
+        let state = Mutex::new(State { missing: Some(missing), losses: 0 });
+        let partition = Arc::downgrade(inner);
+        let required = Arc::new(Required { name: name.to_owned(), partition, state });
+        inner.required.push(&required);
+        Self(required)
+    }
+
     /// The name that the operator gave the party.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -220,39 +209,6 @@ impl AllRequired {
     /// The missing parties.
     pub(crate) fn missing(&self) -> Vec<Missing> {
         self.all().iter().filter_map(|required| required.lock().missing.clone()).collect()
-    }
-}
-
-impl Partition {
-    /// Names a party without which no processor joins (L4). It is missing until an [attempt](RequiredParty::attempt) succeeds.
-    /// Register its driver with [`RegistrationBuilder::required`](crate::RegistrationBuilder::required), so that adds are refused
-    /// as soon as the driver crashes.
-    ///
-    /// # Errors
-    /// [`Error::BadName`] (R7). [`Error::Denied`] for a partition in another process, whose operator decides.
-    pub fn require(&self, name: &str) -> Result<RequiredParty, Error> {
-        PartyInfo::check_name(name)?;
-        let Some(inner) = self.local() else {
-            let why =
-                "the operator of a partition in another process decides which parties are required";
-            return Err(Error::Denied(why.to_owned()));
-        };
-        let reason = "it has not registered yet".to_owned();
-        let missing = Missing::new(name, SystemTime::now(), Status::DEVICE_NOT_READY, reason);
-        let state = Mutex::new(State { missing: Some(missing), losses: 0 });
-        let partition = Arc::downgrade(&inner);
-        let required = Arc::new(Required { name: name.to_owned(), partition, state });
-        inner.required.push(&required);
-        Ok(RequiredParty(required))
-    }
-
-    /// The missing required parties, in the order in which they were named (L4). For a partition in another process this sends a
-    /// request.
-    ///
-    /// # Errors
-    /// None for a partition in this process. Otherwise the errors of a request, such as [`Error::Disconnected`].
-    pub fn missing(&self) -> Result<Vec<Missing>, Error> {
-        self.backend().missing()
     }
 }
 

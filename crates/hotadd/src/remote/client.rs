@@ -8,11 +8,13 @@ use std::thread::ThreadId;
 use hotadd_core::{ActiveSet, HardwareId, PartyId};
 use hotadd_wire::{Message, Request};
 
+use crate::adding::Adds;
 use crate::backend::{Backend, MakeDriver, Present, RegistrationHandle, RegistrationRequest};
 use crate::error::{Action, Error};
 use crate::hardware::simulated;
 use crate::inner::Inner;
 use crate::member::PartyInfo;
+use crate::missing::Missing;
 use crate::observation::Observed;
 use crate::observers::{Ended, Observer};
 use crate::outcome::{Batch, Change, Rehearsal};
@@ -21,7 +23,6 @@ use crate::registration::Registration;
 use crate::remote::command::{Command, NewDriver, RegisteredDriver, To, drop_contained};
 use crate::remote::command_queue::CommandQueue;
 use crate::remote::read::{self, About};
-use crate::required::Missing;
 use crate::topology::Topology;
 
 /// The number of processors in one request, so that the reply is not larger than a message may be.
@@ -48,6 +49,17 @@ impl Observed for Client {
     fn drop_ended(&self) {
         // Fails only inside a callback, and when the connection has ended; the flag is enough then.
         let _ = self.observers();
+    }
+}
+
+impl Adds for Client {
+    fn active(&self) -> Arc<ActiveSet> {
+        self.common.published.load()
+    }
+
+    fn add(&self, id: HardwareId) -> Result<Change, Error> {
+        let reply = self.call("adding", &Request::Add(id))?;
+        self.about("adding", Action::Add, |about| read::change(&reply, about))
     }
 }
 
@@ -84,11 +96,6 @@ impl Backend for Client {
         } else {
             Topology::of_machine(id)
         }
-    }
-
-    fn add(&self, id: HardwareId) -> Result<Change, Error> {
-        let reply = self.call("adding", &Request::Add(id))?;
-        self.about("adding", Action::Add, |about| read::change(&reply, about))
     }
 
     fn remove(&self, id: HardwareId) -> Result<Change, Error> {

@@ -14,8 +14,8 @@ use hotadd_wire::{
 
 use crate::error::{Action, Error};
 use crate::member::PartyInfo;
+use crate::missing::Missing;
 use crate::outcome::{Answer, Change, Rehearsal};
-use crate::required::Missing;
 use crate::text;
 
 /// The result for one processor of a batch.

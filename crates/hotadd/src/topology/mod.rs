@@ -4,10 +4,8 @@ mod shape;
 #[cfg(not(hotadd_loom))]
 mod sysfs;
 
-use hotadd_core::HardwareId;
-
 pub use self::shape::{Shape, ShapeError};
-use crate::{CpuList, Partition};
+use crate::cpulist::CpuList;
 
 /// Where a processor is in the machine: which core, package and memory node it belongs to, and what it shares with others. `None`
 /// stands for what the kernel does not say.
@@ -69,16 +67,4 @@ pub struct L3 {
     pub id: Option<u32>,
     /// The processors online that share it.
     pub shared: CpuList,
-}
-
-impl Partition {
-    /// Where a processor is in the machine, as it is known now. May be called for any processor, from any thread, also inside
-    /// callbacks. It reads about 20 small files, so keep the result if you need it often. [`Topology`] documents what is known when.
-    ///
-    /// For a partition in another process, this process reads the files of its own system. The shape of simulated processors in
-    /// another process is not known here.
-    #[must_use]
-    pub fn topology(&self, id: HardwareId) -> Topology {
-        self.backend().topology(id)
-    }
 }
