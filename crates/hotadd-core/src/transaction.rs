@@ -333,6 +333,7 @@ impl Transaction {
             Phase::Ask => {
                 let position = self.position(self.turn.checked_sub(1)?, parties);
                 self.refused(position, veto);
+                self.end_if_refused();
                 Some(position)
             }
             Phase::Complete => Some(self.position(self.turn.checked_sub(1)?, parties)),

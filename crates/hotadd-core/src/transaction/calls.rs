@@ -103,17 +103,17 @@ impl Transaction {
             let call =
                 |together: &mut T, party: &mut P, notice: &Notice| together.call(party, notice);
             if let Err(veto) = self.replay_to(party, &mut notice, departures, together, call) {
-                return self.refused(0, veto);
+                self.refused(0, veto);
+                self.end_if_refused();
+                return;
             }
         }
         while let Some(&processor) = self.processors.get(self.at) {
             notice.processor = processor;
             while self.turn < parties.len() {
-                self.run_forward(parties, departures, together, &notice, |this, position, veto| {
-                    this.refusals.push(Refusal { position, processor, veto });
-                });
-                if !self.refusals.is_empty() && !self.is_rehearsal() {
-                    return self.unwind();
+                self.run_forward(parties, departures, together, &notice, Self::refused);
+                if self.end_if_refused() {
+                    return;
                 }
             }
             self.at += 1;
@@ -122,14 +122,21 @@ impl Transaction {
         self.all_agreed();
     }
 
-    /// Records a refusal. Every transaction except a rehearsal ends its asking here.
+    /// Records a refusal.
     pub(super) fn refused(&mut self, position: usize, veto: Veto) {
         let processor = self.processors[self.at];
         self.refusals.push(Refusal { position, processor, veto });
-        // The rest of a run has already been asked, and its answers are awaited before anything is undone.
-        if !self.is_rehearsal() && self.begun == 0 {
+    }
+
+    /// Decides what a refusal does: the asking ends, and the parties that had agreed are told (A3, R4). A rehearsal continues (A10).
+    /// The rest of a run has already been asked, and its answers are awaited before anything is undone. Returns whether the asking
+    /// has ended.
+    pub(super) fn end_if_refused(&mut self) -> bool {
+        let ends = !self.refusals.is_empty() && !self.is_rehearsal() && self.begun == 0;
+        if ends {
             self.unwind();
         }
+        ends
     }
 
     /// AddComplete or RemoveComplete for every processor that joined or left, ascending (A5, R3, X1).
