@@ -7,6 +7,7 @@ use core::fmt;
 use crate::processor::{
     GROUP_SIZE, HardwareId, MAX_GROUPS, MAX_PROCESSORS, Processor, ProcessorIndex, ProcessorNumber,
 };
+use crate::status::Status;
 
 const WORDS: usize = MAX_GROUPS as usize;
 
@@ -59,7 +60,7 @@ impl Known {
     }
 }
 
-/// The state of a processor that was ever active.
+/// The state of a processor that was ever active. These are all, and a match may name each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// The processor has left.
@@ -72,6 +73,7 @@ pub enum Standing {
 
 /// Why a set cannot take the proposed processors (A8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotAddable {
     /// The processor is already active.
     AlreadyActive(HardwareId),
@@ -84,6 +86,39 @@ pub enum NotAddable {
         /// The maximum number of different processors of the partition.
         maximum: u32,
     },
+}
+
+impl NotAddable {
+    /// The processor that cannot be added.
+    #[must_use]
+    pub const fn id(self) -> HardwareId {
+        match self {
+            Self::AlreadyActive(id) | Self::NamedTwice(id) | Self::BeyondMaximum { id, .. } => id,
+        }
+    }
+
+    /// The status of the refusal. Always an error.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::AlreadyActive(_) => Status::DEVICE_ALREADY_ATTACHED,
+            Self::NamedTwice(_) => Status::INVALID_PARAMETER,
+            Self::BeyondMaximum { .. } => Status::INSUFFICIENT_RESOURCES,
+        }
+    }
+}
+
+/// The end of the sentence "processor 3 cannot be added: …".
+impl fmt::Display for NotAddable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyActive(_) => f.write_str("it is already active"),
+            Self::NamedTwice(_) => f.write_str("it is named twice"),
+            Self::BeyondMaximum { maximum, .. } => {
+                write!(f, "all {maximum} indexes of the partition are used")
+            }
+        }
+    }
 }
 
 impl ActiveSet {

@@ -51,6 +51,7 @@ pub enum Step {
 
 /// The platform's failure to start or stop a processor (A4).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PlatformError {
     /// The status that every driver is told.
     pub status: Status,
@@ -61,14 +62,30 @@ pub struct PlatformError {
 }
 
 impl PlatformError {
-    pub(crate) const fn of(status: Status) -> Self {
+    /// A failure with this status. Every driver is told the status.
+    #[must_use]
+    pub const fn new(status: Status) -> Self {
         Self { status, errno: None, reason: None }
+    }
+
+    /// The same failure with the platform's own error.
+    #[must_use]
+    pub const fn with_errno(mut self, errno: Errno) -> Self {
+        self.errno = Some(errno);
+        self
+    }
+
+    /// The same failure with an additional reason, in a sentence.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
     }
 }
 
 impl From<Errno> for PlatformError {
     fn from(errno: Errno) -> Self {
-        Self { errno: Some(errno), ..Self::of(Status::from_errno(errno)) }
+        Self { errno: Some(errno), ..Self::new(Status::from_errno(errno)) }
     }
 }
 
@@ -85,6 +102,7 @@ impl fmt::Display for PlatformError {
 
 /// A refusal by the party at this position of the slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// The position in the slice that was handed to [`Transaction::call`].
     pub position: usize,
@@ -96,11 +114,32 @@ pub struct Refusal {
 
 /// Why a removal is refused before any party is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotRemovable {
     /// The processor is not active.
     NotActive(HardwareId),
     /// The processor is the only active one, and a partition needs one to run on.
     Last(HardwareId),
+}
+
+impl NotRemovable {
+    /// The processor that cannot be removed.
+    #[must_use]
+    pub const fn id(self) -> HardwareId {
+        match self {
+            Self::NotActive(id) | Self::Last(id) => id,
+        }
+    }
+}
+
+/// The end of the sentence "processor 3 cannot be removed: …".
+impl fmt::Display for NotRemovable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotActive(_) => "it is not active",
+            Self::Last(_) => "it is the only active processor",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -454,12 +493,12 @@ impl Transaction {
     /// The error that is told to the parties that had agreed.
     fn failure(&self) -> PlatformError {
         if self.is_rehearsal() {
-            return PlatformError::of(Status::CANCELLED);
+            return PlatformError::new(Status::CANCELLED);
         }
         match (self.refusals.first(), &self.error) {
-            (Some(refusal), _) => PlatformError::of(refusal.veto.status()),
+            (Some(refusal), _) => PlatformError::new(refusal.veto.status()),
             (None, Some((_, error))) => error.clone(),
-            (None, None) => PlatformError::of(Status::UNSUCCESSFUL),
+            (None, None) => PlatformError::new(Status::UNSUCCESSFUL),
         }
     }
 }

@@ -352,7 +352,7 @@ impl View {
                 let follows = match self.follow {
                     Some(Follow::Ask) => "; all parties are asked",
                     Some(Follow::Report) => "; no party is asked (--follow report)",
-                    Some(Follow::Manual) | None => "",
+                    _ => "",
                 };
                 (Weight::Plain, format!("{id} appeared{follows}"))
             }

@@ -22,25 +22,40 @@
 #![deny(unsafe_code)]
 #![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]
 
-#[cfg(not(hotadd_loom))]
+// `hotadd` and everything that needs it also ends here on other systems: it is the only dependency that they have there, so the
+// build has one error.
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "hotadd needs Linux: affinity masks, cpusets, futexes and /sys. On other systems only the crate hotadd-core works. \
+     A program for several systems names hotadd under [target.'cfg(target_os = \"linux\")'.dependencies]."
+);
+
+#[cfg(all(target_os = "linux", not(hotadd_loom)))]
 mod alive;
+#[cfg(target_os = "linux")]
 pub mod board;
+#[cfg(target_os = "linux")]
 mod error;
+#[cfg(target_os = "linux")]
 mod layout;
-#[cfg(not(hotadd_loom))]
+#[cfg(all(target_os = "linux", not(hotadd_loom)))]
 mod map;
-#[cfg(not(hotadd_loom))]
+#[cfg(all(target_os = "linux", not(hotadd_loom)))]
 mod reader;
+#[cfg(target_os = "linux")]
 pub mod seqlock;
+#[cfg(target_os = "linux")]
 mod snapshot;
-#[cfg(not(hotadd_loom))]
+#[cfg(all(target_os = "linux", not(hotadd_loom)))]
 mod writer;
 
+#[cfg(target_os = "linux")]
 pub use error::PageError;
-#[cfg(not(hotadd_loom))]
+#[cfg(all(target_os = "linux", not(hotadd_loom)))]
 pub use reader::SetPage;
+#[cfg(target_os = "linux")]
 pub use snapshot::Snapshot;
-#[cfg(not(hotadd_loom))]
+#[cfg(all(target_os = "linux", not(hotadd_loom)))]
 pub use writer::PageWriter;
 
 /// The example of this crate's README, run as a test.

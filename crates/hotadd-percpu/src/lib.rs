@@ -22,21 +22,36 @@
 #![cfg_attr(not(any(test, hotadd_loom)), warn(clippy::unwrap_used))]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("hotadd-percpu needs Linux: membarrier, rseq and /sys.");
+compile_error!(
+    "hotadd-percpu needs Linux: membarrier, rseq and /sys. No crate replaces it on other systems."
+);
 
+#[cfg(target_os = "linux")]
 mod barrier;
+#[cfg(target_os = "linux")]
 mod counters;
+#[cfg(target_os = "linux")]
 pub mod cpu;
+#[cfg(target_os = "linux")]
 mod domain;
+#[cfg(target_os = "linux")]
 mod memory;
+#[cfg(target_os = "linux")]
 mod numa;
+#[cfg(target_os = "linux")]
 mod retired;
+#[cfg(target_os = "linux")]
 mod rseq;
+#[cfg(target_os = "linux")]
 mod sync;
+#[cfg(target_os = "linux")]
 mod table;
+#[cfg(target_os = "linux")]
 mod thread;
 
+#[cfg(target_os = "linux")]
 pub use counters::Counters;
+#[cfg(target_os = "linux")]
 pub use table::{Owner, PublishError, Table, ValueGuard};
 
 /// The example of this crate's README, run as a test.

@@ -319,20 +319,7 @@ impl Error {
     }
 
     pub(crate) fn not_addable(why: NotAddable) -> Self {
-        let (id, status, reason) = match why {
-            NotAddable::AlreadyActive(id) => {
-                (id, Status::DEVICE_ALREADY_ATTACHED, "it is already active".to_owned())
-            }
-            NotAddable::NamedTwice(id) => {
-                (id, Status::INVALID_PARAMETER, "it is named twice".to_owned())
-            }
-            NotAddable::BeyondMaximum { id, maximum } => (
-                id,
-                Status::INSUFFICIENT_RESOURCES,
-                format!("all {maximum} indexes of the partition are used"),
-            ),
-        };
-        Self::NotAddable { id, status, reason }
+        Self::NotAddable { id: why.id(), status: why.status(), reason: why.to_string() }
     }
 
     pub(crate) fn not_admitted(id: HardwareId, why: NotAdmitted) -> Self {
@@ -340,10 +327,6 @@ impl Error {
     }
 
     pub(crate) fn not_removable(why: NotRemovable) -> Self {
-        let (id, reason) = match why {
-            NotRemovable::NotActive(id) => (id, "it is not active"),
-            NotRemovable::Last(id) => (id, "it is the only active processor"),
-        };
-        Self::NotRemovable { id, reason: reason.to_owned() }
+        Self::NotRemovable { id: why.id(), reason: why.to_string() }
     }
 }

@@ -15,6 +15,7 @@ use crate::hardware::Hardware;
 ///
 /// Under every policy the drivers are asked before a processor joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Follow {
     /// The observers are told ([`EventKind::Appeared`](crate::EventKind::Appeared)), then every driver is asked, and the processor
     /// is added if all agree. If it is refused or fails to start, it stays out until somebody calls [`Partition::add`](crate::Partition::add).

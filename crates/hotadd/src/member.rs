@@ -11,6 +11,7 @@ use crate::text;
 
 /// Identifies a party in an answer, a log line or an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PartyInfo {
     /// The identity in this partition. 0, which no party has, if a partition in another process did not send one.
     pub id: PartyId,

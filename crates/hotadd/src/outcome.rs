@@ -18,6 +18,7 @@ pub struct Change {
 
 /// How [`Partition::add_batch`](crate::Partition::add_batch) treats its processors (A9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Batch {
     /// One transaction for each processor: a refusal does not stop the others.
     Each,

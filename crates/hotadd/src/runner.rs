@@ -152,8 +152,7 @@ impl<'a> Runner<'a> {
             }));
             let result = acted.unwrap_or_else(|panic| {
                 std::mem::forget(panic);
-                let status = Status::DRIVER_INTERNAL_ERROR;
-                Err(PlatformError { status, errno: None, reason: None })
+                Err(PlatformError::new(Status::DRIVER_INTERNAL_ERROR))
             });
             match (action, &result) {
                 (Action::Add, Ok(())) => current.started(id),
@@ -198,9 +197,9 @@ impl<'a> Runner<'a> {
                 Error::Touched { processor, reason }
             }
         };
-        let (status, reason) = (objection.status(), Some(objection.reason()));
+        let error = PlatformError::new(objection.status()).with_reason(objection.reason());
         self.objection = Some(objection);
-        Some(PlatformError { status, errno: None, reason })
+        Some(error)
     }
 
     /// The reason why a finished transaction failed, if it failed.

@@ -1,8 +1,10 @@
-//! ARCHITECTURE.md is true of the code: files, threads, the order of the crates, the layers of `hotadd-nt`, and rings of files.
+//! ARCHITECTURE.md is true of the code: files, threads, the order of the crates, the layers of `hotadd-nt`,
+//! rings of files, and builds for other systems.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const PAGE: &str = include_str!("../../../../ARCHITECTURE.md");
 
@@ -143,6 +145,42 @@ fn no_layer_of_the_windows_host_uses_a_layer_above_it() {
             }
         }
     }
+}
+
+/// No standard library for another system is here to compile with, so this reads what cargo and the compiler would.
+#[test]
+fn on_other_systems_a_build_of_the_library_ends_in_the_one_error_of_hotadd_page() {
+    for target in ["x86_64-pc-windows-msvc", "aarch64-apple-darwin"] {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--offline", "--all-features", "--edges=normal", "--prefix=none"]);
+        let output =
+            tree.args(["--package=hotadd", "--target", target]).current_dir(root()).output();
+        let output = output.expect("cargo runs");
+        let text = String::from_utf8(output.stdout).expect("names are ASCII");
+        let crates: BTreeSet<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+        let expected = BTreeSet::from(["hotadd", "hotadd-core", "hotadd-page"]);
+        assert_eq!(crates, expected, "{target}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let compiled = |file: &str| {
+        let text = read(file);
+        let lines: Vec<_> =
+            text.lines().filter(|line| !line.starts_with("//")).map(str::to_owned).collect();
+        let items = lines.windows(2).filter(|pair| {
+            let is_item = pair[1].starts_with("mod ") || pair[1].starts_with("pub ");
+            is_item && !(pair[0].starts_with("#[cfg(") && pair[0].contains("target_os = \"linux\""))
+        });
+        (text.matches("compile_error!").count(), items.count())
+    };
+    assert_eq!(
+        compiled("crates/hotadd-page/src/lib.rs"),
+        (1, 0),
+        "one error, and no module beside it"
+    );
+    let hotadd = read("crates/hotadd/src/lib.rs");
+    assert!(
+        hotadd.contains("\n#![cfg(target_os = \"linux\")]\n"),
+        "hotadd has code for other systems"
+    );
 }
 
 /// `./test` tells tests in guests from others by their names.

@@ -398,5 +398,5 @@ fn hears_end(party: &impl Party, processor: Processor) -> bool {
 }
 
 impl PlatformError {
-    pub(super) const NONE: Self = Self::of(Status::SUCCESS);
+    pub(super) const NONE: Self = Self::new(Status::SUCCESS);
 }

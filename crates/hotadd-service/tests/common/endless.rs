@@ -28,7 +28,7 @@ impl Hardware for Endless {
     }
     fn admits(&self, id: HardwareId) -> Result<(), NotAdmitted> {
         let (status, reason) = (Status::ACCESS_DENIED, "not this one".to_owned());
-        if id.0.is_multiple_of(2) { Ok(()) } else { Err(NotAdmitted { status, reason }) }
+        if id.0.is_multiple_of(2) { Ok(()) } else { Err(NotAdmitted::new(status, reason)) }
     }
     fn start(&self, _: HardwareId) -> Result<(), PlatformError> {
         Err(Errno::EIO.into())

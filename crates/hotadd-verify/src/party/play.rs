@@ -243,10 +243,8 @@ impl Stage {
         }
         self.recorder.act(|| {
             let list = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            match how {
-                Batch::Atomic => format!("adds processors {list} in an atomic batch"),
-                Batch::Each => format!("adds processors {list}"),
-            }
+            let batch = if how == Batch::Atomic { " in an atomic batch" } else { "" };
+            format!("adds processors {list}{batch}")
         });
         let added = self.partition.add_batch(ids, how).into_iter();
         let attempts: Vec<Attempt> = added.map(|(_, added)| self.attempt(&added)).collect();

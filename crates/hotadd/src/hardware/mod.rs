@@ -120,6 +120,7 @@ pub trait Monitor: Debug + Send {
 
 /// Why a processor cannot be added at all (A8).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NotAdmitted {
     /// An error status.
     pub status: Status,
@@ -127,8 +128,24 @@ pub struct NotAdmitted {
     pub reason: String,
 }
 
-/// The result of a check of the platform.
+impl NotAdmitted {
+    /// `reason` is the end of the sentence "processor 3 cannot be added: …".
+    #[must_use]
+    pub fn new(status: Status, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into() }
+    }
+
+    /// The failure of a start, if this is found only then.
+    pub(crate) fn while_starting(&self) -> PlatformError {
+        let mut error = PlatformError::new(self.status);
+        error.errno = self.status.to_errno();
+        error
+    }
+}
+
+/// The result of a check of the platform. [`Survey::default`] says that nothing has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Survey {
     /// Expected to run, but not running (X2).
     pub vanished: Vec<HardwareId>,

@@ -138,6 +138,5 @@ impl Watched for Watching {
 }
 
 fn refused() -> PlatformError {
-    let (status, errno) = (Status::ACCESS_DENIED, Some(Number::EACCES));
-    PlatformError { status, errno, reason: Some(REASON.to_owned()) }
+    PlatformError::new(Status::ACCESS_DENIED).with_errno(Number::EACCES).with_reason(REASON)
 }

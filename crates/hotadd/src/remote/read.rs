@@ -237,9 +237,11 @@ fn veto_reason(message: &str, lead: &str, status: Status) -> String {
 
 /// The platform's error, with its own reason after it if there is one.
 fn platform(message: &str, status: Status, errno: Option<Errno>) -> PlatformError {
-    let bare = PlatformError { status, errno, reason: None };
-    let words = message.split_once(&format!("{bare}: ")).map(|(_, words)| words.to_owned());
-    PlatformError { reason: words, ..bare }
+    let mut error = PlatformError::new(status);
+    error.errno = errno;
+    let words = message.split_once(&format!("{error}: ")).map(|(_, words)| words.to_owned());
+    error.reason = words;
+    error
 }
 
 fn without(message: &str, lead: &str) -> String {

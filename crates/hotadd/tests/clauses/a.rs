@@ -127,8 +127,7 @@ impl Hardware for Cramped {
     }
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
         if id == HardwareId(9) {
-            let reason = Some("it is another's".to_owned());
-            return Err(PlatformError { reason, ..Errno::EINVAL.into() });
+            return Err(PlatformError::from(Errno::EINVAL).with_reason("it is another's"));
         }
         Ok(())
     }

@@ -98,11 +98,7 @@ impl Hardware for Cpuset {
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
         // Since the parties were asked, a sibling cgroup may have taken it. Widening into the sibling's partition
         // would make that invalid.
-        self.admits(id).map_err(|no| PlatformError {
-            status: no.status,
-            errno: no.status.to_errno(),
-            reason: Some(no.reason),
-        })?;
+        self.admits(id).map_err(|no| no.while_starting().with_reason(no.reason))?;
         let mut state = self.lock();
         // The number is read before the write. If a processor goes offline at this moment, one report too many is
         // better than one too few.
@@ -110,9 +106,9 @@ impl Hardware for Cpuset {
         let before = Look::at(&*self.kernel).map_err(failed)?;
         if before.effective.contains(id) {
             // Another process has brought it in. It must not count as this partition's start (Q3).
-            let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
-            let reason = Some("another process has added it to the cpuset".to_owned());
-            return Err(PlatformError { status, errno, reason });
+            let error =
+                PlatformError::new(Status::DEVICE_ALREADY_ATTACHED).with_errno(Number::EEXIST);
+            return Err(error.with_reason("another process has added it to the cpuset"));
         }
         let after = self.change(&mut state, &before, &with(before.base(), id), |after| {
             if after.effective.contains(id) {
@@ -134,8 +130,7 @@ impl Hardware for Cpuset {
         let before = Look::at(&*self.kernel).map_err(failed)?;
         let to = only(before.base(), |one| one != id);
         if !before.effective.ids().iter().any(|one| to.contains(*one)) {
-            let reason = Some("the cpuset would have no processor left".to_owned());
-            return Err(PlatformError { reason, ..failed(Errno::INVAL) });
+            return Err(failed(Errno::INVAL).with_reason("the cpuset would have no processor left"));
         }
         let after = if to == *before.base() {
             before
@@ -291,7 +286,7 @@ impl Cpuset {
         });
         checked.map_err(|(errno, why)| {
             state.unsaid.extend(self.take_back(before));
-            PlatformError { reason: Some(why), ..failed(errno) }
+            failed(errno).with_reason(why)
         })
     }
 

@@ -23,6 +23,7 @@ pub struct CpusetOptions {
 
 /// The kind of a cpuset: the content of `cpuset.cpus.partition`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CpusetKind {
     /// It shares processors with the cgroup above and with other cgroups.
     #[default]

@@ -14,6 +14,7 @@ use super::threads::{Population, Processes, Swept, Table};
 /// [subreaper](https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html), or else of process 1. This
 /// process should be a subreaper, so that no process leaves the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Tree {
     /// This process and all its descendants.
     Current,

@@ -103,9 +103,9 @@ impl Hardware for Hotplug {
         let sequence = self.sequence();
         if self.is_online(id).map_err(failed)? {
             // Another process has brought it online. It must not count as this partition's start (Q3).
-            let (status, errno) = (Status::DEVICE_ALREADY_ATTACHED, Some(Number::EEXIST));
-            let reason = Some("another process has brought it online".to_owned());
-            return Err(PlatformError { status, errno, reason });
+            let error =
+                PlatformError::new(Status::DEVICE_ALREADY_ATTACHED).with_errno(Number::EEXIST);
+            return Err(error.with_reason("another process has brought it online"));
         }
         // In a batch it is the last one that is open.
         let switched = match self.opened.take(id) {

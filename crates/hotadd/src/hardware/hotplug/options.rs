@@ -20,6 +20,7 @@ pub struct HotplugOptions {
 
 /// What happens to a processor that another process has brought online (Q3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Intruders {
     /// It joins without agreement, and is reported.
     #[default]
