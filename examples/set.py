@@ -10,7 +10,7 @@ libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 file = os.open(PATH, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 if os.fstat(file).st_uid not in (0, os.geteuid()) or os.read(file, 12) != b"hotadd\0\0" + struct.pack("=I", 1):
-    sys.exit(f"{PATH} is no page of version 1 that belongs to root or to you")
+    sys.exit(f"{PATH} is not a page of version 1 that belongs to root or to you")
 page = libc.mmap(None, LENGTH, 1, 1, file, 0)  # PROT_READ, MAP_SHARED
 word = lambda at: ctypes.c_uint32.from_address(page + at).value
 while True:

@@ -21,7 +21,7 @@ public class Follow
         // The letters "hotadd" and two zeros.
         if (page.ReadInt64(0) != 0x646461746f68 || page.ReadInt32(8) != 1)
         {
-            Console.Error.WriteLine(args[0] + " is no page of version 1");
+            Console.Error.WriteLine(args[0] + " is not a page of version 1");
             return 1;
         }
         int workers, ports, size = 0;

@@ -21,7 +21,7 @@ public class Follow {
         var magic = new byte[8];
         page.get(0, magic);
         if (!new String(magic).equals("hotadd\0\0") || page.getInt(8) != 1) {
-            throw new IllegalArgumentException(args[0] + " is no page of version 1");
+            throw new IllegalArgumentException(args[0] + " is not a page of version 1");
         }
         // The queue has no limit, so the pool has its core size.
         var queue = new LinkedBlockingQueue<Runnable>();

@@ -39,7 +39,7 @@ func main() {
 		log.Fatal(err)
 	}
 	if string(page[:8]) != "hotadd\x00\x00" || *(*uint32)(unsafe.Pointer(&page[8])) != 1 {
-		log.Fatalf("%s is no page of version 1", os.Args[1])
+		log.Fatalf("%s is not a page of version 1", os.Args[1])
 	}
 	for i := 0; i < 8; i++ {
 		go func() {

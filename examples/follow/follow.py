@@ -9,7 +9,7 @@ def work(number):
 
 page = mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 25216, prot=mmap.PROT_READ)
 if page[:12] != b"hotadd\0\0" + struct.pack("=I", 1):
-    sys.exit(f"{sys.argv[1]} is no page of version 1")
+    sys.exit(f"{sys.argv[1]} is not a page of version 1")
 summary, ended = memoryview(page).cast("Q")[2:3], memoryview(page).cast("I")[6:7]
 pool, size = None, 0
 while not ended[0] & 1:

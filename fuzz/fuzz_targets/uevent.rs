@@ -5,6 +5,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|message: &[u8]| {
     if let Some(id) = hotadd::fuzzing::uevent(message) {
-        assert!(id.0 < 65_536, "{id} is no processor");
+        assert!(id.0 < 65_536, "{id} is not a processor");
     }
 });

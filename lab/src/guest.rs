@@ -50,7 +50,7 @@ impl Guest {
     /// Runs a program to its end, within a minute.
     ///
     /// # Errors
-    /// If it cannot be started, or takes longer; then it is killed. A failing exit status is no error.
+    /// If it cannot be started, or takes longer; then it is killed. A failing exit status is not an error.
     pub fn run(&self, argv: &[&str]) -> Result<Output, Error> {
         self.run_within(LIMIT, argv)
     }
@@ -102,7 +102,7 @@ impl Guest {
     /// Reads a text, without the newline at its end.
     ///
     /// # Errors
-    /// If the guest refuses, or it is no text.
+    /// If the guest refuses, or it is not text.
     pub fn read(&self, path: &str) -> Result<String, Error> {
         let mut text = String::from_utf8(self.get(path)?)
             .map_err(|e| Error::here(format!("reading {path}"))(std::io::Error::other(e)))?;

@@ -221,7 +221,7 @@ mod tests {
         let mut wire = &*wire;
         let (second, bytes) = receive::<Request>(&mut wire, &mut memory).unwrap();
         assert!(matches!(second, Request::Uevents { from: 7 }) && bytes.is_empty(), "{second:?}");
-        assert!(receive::<Request>(&mut wire, &mut memory).is_err(), "the end is no frame");
+        assert!(receive::<Request>(&mut wire, &mut memory).is_err(), "the end is not a frame");
     }
 
     #[test]

@@ -138,7 +138,7 @@ static void unregister_all(unsigned int callbacks) {
         rte_lcore_callback_unregister(handles[--callbacks]);
 }
 
-// A request, for the thread that runs it: a thread that is no lcore yet.
+// A request, for the thread that runs it: a thread that is not an lcore yet.
 struct request {
     char what[16];
     unsigned int callbacks, lcores, times;

@@ -91,7 +91,7 @@ pub(crate) fn section(effort: Effort) -> Section {
     }
 }
 
-/// Measures one cell, by turns.
+/// Measures one cell, the programs alternately.
 fn cell(
     effort: Effort,
     mut dpdk: Option<&mut Peer>,

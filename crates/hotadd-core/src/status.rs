@@ -99,8 +99,8 @@ macro_rules! statuses {
 
 statuses! {
     SUCCESS = 0x0000_0000, "the operation succeeded";
-    TIMEOUT = 0x0000_0102, "the time to wait ran out; not an error by value";
-    PENDING = 0x0000_0103, "the operation is in progress; not an error by value";
+    TIMEOUT = 0x0000_0102, "the wait timed out; not an error code";
+    PENDING = 0x0000_0103, "the operation is in progress; not an error code";
     BUFFER_OVERFLOW = 0x8000_0005, "the data did not fit and was truncated";
     DEVICE_OFF_LINE = 0x8000_0010, "the processor is not online";
     DEVICE_BUSY = 0x8000_0011, "the device is busy";

@@ -89,7 +89,7 @@ impl From<Errno> for PlatformError {
     }
 }
 
-/// The platform's own reason, if it has one: `EINVAL (22): it is another's`.
+/// The platform's own reason, if it has one: `EINVAL (22): another process owns it`.
 impl fmt::Display for PlatformError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.errno {

@@ -123,7 +123,9 @@ pub enum Error {
         reason: String,
     },
     /// The request came from inside a callback of the same partition (D3). Make it from another thread, or after the callback.
-    #[error("{0} from inside a driver's callback would deadlock")]
+    #[error(
+        "{0} from inside a callback of this partition would deadlock; use another thread, or wait until the callback returns"
+    )]
     InsideCallback(&'static str),
     /// The system could not create a thread (R7). Nothing was done; the request may be repeated.
     #[error("no thread could be started for {what}: {errno}")]

@@ -118,7 +118,7 @@ impl Inner {
         state.registry.admits().map_err(|_| Error::TooManyParties(limit))?;
         let id = PartyId(state.next_id);
         state.next_id += 1;
-        // Only observers are told how long it took, and the clock takes a tenth of a registration.
+        // Only observers are told how long it took, and reading the clock takes a tenth of a registration's time.
         let began = self.telling.is_observed().then(Instant::now);
         let mut driver = make(id);
         let hears_removal = catch_unwind(AssertUnwindSafe(|| driver.removal().is_some()));
@@ -135,7 +135,7 @@ impl Inner {
         } else {
             Ok(())
         };
-        // Relaxed: a driver that goes later than this is registered, and crashes.
+        // Relaxed: a driver whose process ends later than this is registered, and then counts as crashed.
         let is_gone = gone.is_some_and(|gone| gone.load(Ordering::Relaxed));
         let told = match told {
             Ok(()) if is_gone => Err(Error::Crashed(member.shared.info())),
@@ -146,7 +146,7 @@ impl Inner {
             let began = began.unwrap_or_else(Instant::now);
             self.runner(&mut state, Occasion::Replay).refused(EventKind::Refused, &error, began);
             self.leave(state);
-            self.bury([member]);
+            self.drop_members([member]);
             return Err(error);
         }
         let shared = Arc::clone(&member.shared);
@@ -198,7 +198,7 @@ impl Inner {
         self.forget(&mut state, shared.id);
         self.runner(&mut state, Occasion::Change).party(EventKind::Deregistered, shared);
         self.leave(state);
-        self.bury([member]);
+        self.drop_members([member]);
         Ok(())
     }
 
@@ -311,7 +311,7 @@ impl Inner {
         Ok(Rehearsal { processor, answers })
     }
 
-    /// Asks the parties, and tells those that agreed that nothing came of it.
+    /// Asks the parties, and tells those that agreed that nothing was changed.
     fn ask_in_rehearsal(&self, state: &mut State, transaction: &mut Transaction) -> Vec<Answer> {
         let (mut runner, parties) = self.runner_over(state, Occasion::Rehearsal);
         let mut asked = Vec::new();
@@ -360,8 +360,8 @@ impl Inner {
         result
     }
 
-    /// Makes a transaction from a set of which the parties have been told every change made without them. Later changes are told
-    /// when the transaction is over (X4).
+    /// Makes a transaction, once the parties have been told of every change that was made without them. They are told of later
+    /// changes when the transaction is over (X4).
     fn begin<T>(&self, state: &mut State, make: impl Fn(&mut Current) -> T) -> T {
         loop {
             let begun = self.with_current(|current| (!current.has_untold()).then(|| make(current)));
@@ -429,7 +429,7 @@ impl Inner {
         self.look_if_asked();
     }
 
-    /// Tells the parties about changes made without them, takes out the parties that departed meanwhile, and opens the gate.
+    /// Tells the parties which processors vanished (X2), takes out the parties that departed meanwhile, and opens the gate.
     pub(crate) fn leave_once(&self, mut state: Guard<'_, State>) {
         let mut departed = Vec::new();
         self.settle(&mut state);
@@ -446,10 +446,10 @@ impl Inner {
             self.settle(&mut state);
         }
         drop(state);
-        self.bury(departed);
+        self.drop_members(departed);
     }
 
-    /// This party is no longer registered.
+    /// Forgets a party that is no longer registered.
     fn forget(&self, state: &mut State, party: PartyId) {
         state.unheard.forget(party);
         self.required.forget(party);
@@ -457,7 +457,7 @@ impl Inner {
 
     /// Drops drivers that are no longer registered. Called outside of the gate, because a driver's drop may deregister others. A
     /// drop that panics is a crash like any other: it does not harm other drivers, and is reported (L3).
-    fn bury(&self, members: impl IntoIterator<Item = Member>) {
+    fn drop_members(&self, members: impl IntoIterator<Item = Member>) {
         for Member { driver, shared } in members {
             let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(driver))) else { continue };
             let reason = format!("it panicked while it was dropped: {}", panic_message(&*panic));

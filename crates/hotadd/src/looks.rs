@@ -120,7 +120,8 @@ impl Inner {
         }
     }
 
-    /// Tells the parties about changes made without them.
+    /// Tells the parties which processors vanished (X2). A processor that joined without agreement is told to no party (Q3): only who
+    /// was not told is recorded.
     pub(crate) fn settle(&self, state: &mut State) {
         while let Some(untold) = self.with_current(Current::next_untold) {
             match untold {
@@ -181,8 +182,8 @@ impl Nudged for Inner {
         loop {
             // A thread is inside, and may wait for a party. The set and the observers do not wait for it (Q4).
             self.look();
-            // A thread that holds the set is inside, and tells the parties when it leaves; or it runs this loop, and goes on
-            // below.
+            // If another thread holds the set, it is inside the gate, and tells the parties when it leaves, or it runs this loop
+            // and continues below.
             let Some(current) = try_lock(&self.current) else { return };
             let untold = current.has_untold();
             drop(current);

@@ -40,7 +40,7 @@ impl Observers {
                     .map_err(std::mem::forget)
                     .is_err()
         };
-        bury(self.0.extract_if(.., over).collect());
+        drop_observers(self.0.extract_if(.., over).collect());
     }
 
     /// Takes out the ended observers. The caller must drop them where foreign code may run: a drop runs foreign code.
@@ -51,12 +51,12 @@ impl Observers {
 
 impl Drop for Observers {
     fn drop(&mut self) {
-        bury(std::mem::take(&mut self.0));
+        drop_observers(std::mem::take(&mut self.0));
     }
 }
 
 /// Drops observers. A panic in a drop is contained, so that it is not attributed to a driver or to an unrelated caller.
-fn bury(observers: Vec<(Ended, Observer)>) {
+fn drop_observers(observers: Vec<(Ended, Observer)>) {
     for observer in observers {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(observer))).map_err(std::mem::forget);
     }

@@ -17,7 +17,7 @@
 //! use hotadd::ownership;
 //!
 //! ownership::file("/proc/version".as_ref())?;
-//! assert!(ownership::file("/dev/null".as_ref()).is_err(), "it is no file");
+//! assert!(ownership::file("/dev/null".as_ref()).is_err(), "it is not a file");
 //! # Ok::<(), ownership::Untrusted>(())
 //! ```
 

@@ -75,7 +75,7 @@ pub fn check(events: &[Value]) {
                 text("name");
                 let values = event["args"].as_object().into_iter().flatten();
                 if !values.into_iter().all(|(_, value)| value.is_number()) {
-                    wrong("a counter that is no number");
+                    wrong("a counter that is not a number");
                 }
             }
             _ => wrong("unknown kind"),

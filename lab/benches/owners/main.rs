@@ -1,5 +1,5 @@
-//! Who brings a processor online that is plugged in, and what it takes them: in one guest a kernel, by turns, first starts only, each
-//! behind one that is not measured and that has whoever takes part run once.
+//! How long programs (owners) take to bring a plugged-in processor online: in one guest for each kernel, the owners in turn, first starts
+//! only. Before each measured start the owner starts one processor that is not measured, so that all code has run once.
 //!
 //! `cargo bench -p lab --bench guests_owners -- [ROUNDS] [NAME...]` prints tables, of the owners whose names contain one of these. With
 //! `--calls` it prints instead which system calls each owner makes from the add event to the write. Nothing depends on the

@@ -82,7 +82,7 @@ class SetPage:
             if found.st_uid not in (0, os.geteuid()):
                 raise PageError(f"the page {self.path} is not trusted: it belongs to user {found.st_uid}")
             if found.st_size < _LENGTH or head != b"hotadd\0\0" + struct.pack("=I", 1):
-                raise PageError(f"{self.path} is no page of version 1")
+                raise PageError(f"{self.path} is not a page of version 1")
             address = _libc.mmap(None, _LENGTH, 1, 1, self._file, 0)  # PROT_READ, MAP_SHARED
             if address in (None, ctypes.c_void_p(-1).value):
                 raise PageError(f"the page {self.path} cannot be mapped: {os.strerror(ctypes.get_errno())}")

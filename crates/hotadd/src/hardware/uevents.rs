@@ -201,7 +201,7 @@ mod tests {
         ) {
             let message = [head.as_bytes(), &rest].concat();
             if let Some(event) = Uevent::parse(&message) {
-                prop_assert!(event.id.0 <= LARGEST, "{} is no processor", event.id);
+                prop_assert!(event.id.0 <= LARGEST, "{} is not a processor", event.id);
             }
         }
     }

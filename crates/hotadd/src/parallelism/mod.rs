@@ -40,7 +40,7 @@ use crate::partition::Partition;
 /// It changes together with the active set, before any party is told (A5): a processor counts in every AddComplete, and no longer
 /// counts in RemoveComplete. Processors that join without agreement (Q3) and that vanish (X2) are included. For a partition in
 /// another process, it changes when the partition's message about the change arrives, and before any driver of this process is
-/// called about it. This is no party, so it refuses nothing.
+/// called about it. This is not a party, so it refuses nothing.
 ///
 /// The kernel reports a write to the file of a quota at once. It does not report a change of the mask, nor that the process moves
 /// to another cgroup. So both are read every 250 ms, by one thread for the whole process, named `hotadd-watch`.

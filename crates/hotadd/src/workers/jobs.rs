@@ -51,7 +51,7 @@ impl Tally {
 
     /// A job is finished, or was not queued after all.
     pub(super) fn end(&self) {
-        // Release: whoever reads 0 in `wait` sees what all jobs did. Acquire: so does whoever the last thread wakes.
+        // Release: a thread that reads 0 in `wait` sees what all jobs did. Acquire: so does a thread that the last job wakes.
         if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
             // With the lock: a thread that has just read a number above 0 waits already, and is not missed.
             let _idle = lock(&self.idle);

@@ -46,7 +46,7 @@ fn no_job_is_lost_and_none_runs_twice_while_processors_come_and_go() {
             })
             .collect();
         let churn = || {
-            // Processor 0 stays: a partition has at least one. A change that is refused is no failure of this test.
+            // Processor 0 stays: a partition has at least one. A change that is refused is not a failure of this test.
             for round in 0_u32.. {
                 if submitted.load(Ordering::Relaxed) && round > 200 {
                     return round;

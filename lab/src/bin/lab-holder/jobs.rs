@@ -127,7 +127,7 @@ impl Jobs {
     }
 }
 
-/// Submits jobs, every other one for one processor, the processors by turns.
+/// Submits jobs, every other one for one processor: for each processor in turn.
 fn submit(workers: &Workers, partition: &Partition, ran: &Arc<Ran>) -> Submitted {
     let mut submitted = Submitted::default();
     while submitted.all < MOST && !ran.counts.is_stopped() {

@@ -271,7 +271,10 @@ impl Cpuset {
         let reason = match after.standing.complaint() {
             Some(reason) => reason,
             None if missing.is_empty() && strange.is_empty() && !to.is_empty() => return Ok(after),
-            None => format!("it should have {to}, but has {}", after.effective),
+            None => format!(
+                "the kernel gives it {} where {to} was asked for; another cgroup may have the others exclusively",
+                after.effective
+            ),
         };
         Err(CpusetError::Invalid { path: self.path.clone(), kind, reason })
     }

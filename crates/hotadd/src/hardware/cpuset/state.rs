@@ -90,7 +90,8 @@ impl State {
 
     /// Records a uevent.
     pub(super) fn heard(&mut self, event: Uevent) {
-        // A uevent without a number was sent by a process, not by the kernel. An earlier uevent is older than the membership.
+        // A uevent without a number was sent by a process, not by the kernel. One with a lower number was sent before the processor
+        // joined.
         let as_member = |since: &u64| event.sequence.is_some_and(|sequence| sequence > *since);
         let gone = matches!(event.action, Action::Offline | Action::Remove);
         if gone && self.members.get(&event.id).is_some_and(as_member) {

@@ -52,7 +52,7 @@ const TRIES: u32 = 3;
 /// What to do with a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Its mask is right, or is its own mask.
+    /// Its mask is right, or the thread has chosen a smaller one for itself (H3).
     Leave,
     /// Its mask is right, and is set all the same, once: it may contain processors that are offline, which cannot be read.
     Refresh { give: Mask },

@@ -23,14 +23,18 @@ fn a5_x1_a_plugged_processor_can_be_added_and_removed() {
         (vec![0, 1], vec!["5 appeared".to_owned()]),
         "the set is unchanged"
     );
-    assert_eq!(rig.partition.candidates().unwrap(), [HardwareId(5)], "sparse ids are no trouble");
+    assert_eq!(
+        rig.partition.candidates().unwrap(),
+        [HardwareId(5)],
+        "sparse ids are not a problem"
+    );
     assert_eq!(rig.add(5).unwrap().processor.index.get(), 2);
     assert_eq!((rig.active(), rig.writes()), (vec![0, 1, 5], vec![(5, true)]));
     rig.remove(5).unwrap();
     assert_eq!((rig.active(), rig.writes()), (vec![0, 1], vec![(5, false)]));
     let (start, complete) = (line(State::AddStart, 5), line(State::AddComplete, 5));
     assert_eq!(rig.told(), [start, complete, line(State::RemoveComplete, 5)]);
-    assert!(!rig.look(), "the events of our own switching are no news");
+    assert!(!rig.look(), "the events of our own switching are not a change");
     assert_eq!(rig.told(), [""; 0]);
     assert_eq!(rig.add(5).unwrap().processor.index.get(), 2, "it keeps its index (X3)");
 }
