@@ -1,7 +1,8 @@
 //! The lowest layer: memory, threads, calling conventions, the structures whose layout drivers know, and the one
 //! world in which all drivers of this process run. It uses no other layer.
 //!
-//! One circular dependency remains: the console of `world` receives a `fault`, and a `fault` calls the console.
+//! Files use each other in a circle only where a report needs what it is about: the console of `world` receives a `fault`, and a
+//! `fault` calls the console; a `probe` asks for the `caller`, and a caller's entry is told to the probe.
 
 pub(crate) mod abi;
 pub(crate) mod arrivals;
@@ -9,6 +10,7 @@ pub(crate) mod caller;
 pub(crate) mod calls;
 pub(crate) mod context;
 pub(crate) mod counts;
+pub(crate) mod declare;
 pub(crate) mod driver_object;
 pub(crate) mod exception;
 pub(crate) mod export;

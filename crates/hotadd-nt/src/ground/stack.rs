@@ -17,10 +17,6 @@ pub(crate) struct Watched {
     /// The registers of the caller for which a function of this crate accesses a driver's memory. Null at other
     /// times.
     pub(crate) caught: Cell<*const Context>,
-    /// The number of nested calls in which it must not be stopped.
-    pub(crate) undisturbed: Cell<u32>,
-    /// Whether it was asked for its position in one of them.
-    pub(crate) postponed: Cell<bool>,
 }
 
 impl Watched {
@@ -31,8 +27,6 @@ impl Watched {
             stack: Cell::new(limits().unwrap_or_default()),
             watch: Cell::new(0),
             caught: Cell::new(ptr::null()),
-            undisturbed: Cell::new(0),
-            postponed: Cell::new(false),
         }
     }
 

@@ -2,19 +2,26 @@
 //! stops where it is (L3). A console or a probe may hold a lock that reporting the fault needs, so a thread that is in one stops
 //! when it leaves it.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::ops::Deref;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use super::thread;
+// Read by a signal handler: values without a destructor and with a constant beginning are there as long as their thread is, and
+// reading them allocates nothing.
+thread_local! {
+    /// The number of nested calls in which this thread must not be stopped.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+    /// Whether it was asked for its position in one of them.
+    static POSTPONED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A console or a probe. While this exists, its thread is not stopped.
 pub(crate) struct Undisturbed<T: ?Sized + 'static>(&'static T);
 
 impl<T: ?Sized> Undisturbed<T> {
     pub(crate) fn new(called: &'static T) -> Self {
-        let calls = &thread::own().watched.undisturbed;
-        calls.set(calls.get() + 1);
+        CALLS.set(CALLS.get() + 1);
         // The signal handler of this thread sees the number before the call takes a lock.
         compiler_fence(Ordering::SeqCst);
         Self(called)
@@ -33,10 +40,9 @@ impl<T: ?Sized> Drop for Undisturbed<T> {
     fn drop(&mut self) {
         // The call has released its locks before the signal handler sees the number.
         compiler_fence(Ordering::SeqCst);
-        let watched = &thread::own().watched;
-        watched.undisturbed.set(watched.undisturbed.get() - 1);
+        CALLS.set(CALLS.get() - 1);
         compiler_fence(Ordering::SeqCst);
-        if watched.undisturbed.get() == 0 && watched.postponed.take() {
+        if CALLS.get() == 0 && POSTPONED.take() {
             // SAFETY: the signal has a handler: it came before. It stops this thread, or does nothing.
             unsafe { libc::raise(asking()) };
         }
@@ -45,10 +51,9 @@ impl<T: ?Sized> Drop for Undisturbed<T> {
 
 /// Whether this thread must not stop now. It is then asked again as soon as it may stop. May be called from a signal handler.
 pub(crate) fn postpones() -> bool {
-    let Some(watched) = thread::existing().map(|own| &own.watched) else { return false };
-    let postpones = watched.undisturbed.get() > 0;
+    let postpones = CALLS.get() > 0;
     if postpones {
-        watched.postponed.set(true);
+        POSTPONED.set(true);
     }
     postpones
 }

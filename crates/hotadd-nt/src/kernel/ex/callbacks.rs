@@ -9,7 +9,7 @@ use hotadd::{Registration, Status};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::probe;
 use crate::ground::routine::Routine;
@@ -130,6 +130,7 @@ fn open(attributes: In<Attributes>, create: bool, several: bool) -> Result<usize
         None if create => objects.make(name, several),
         None => return Err(Status::OBJECT_NAME_NOT_FOUND),
     };
+    references::at_end(references::Kind::Callback, forget);
     references::add(address, references::Kind::Callback);
     Ok(address)
 }
@@ -256,7 +257,7 @@ impl Registered {
 }
 
 /// Removes an object without references. The system's objects remain.
-pub(crate) fn forget(address: usize) {
+fn forget(address: usize) {
     let mut objects = objects();
     let goes = |object: &Object| object.address == address && !SYSTEM.contains(&&*object.name);
     objects.all.retain(|object| !goes(object));

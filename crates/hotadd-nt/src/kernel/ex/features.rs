@@ -3,7 +3,7 @@
 use std::arch::is_x86_feature_detected as has;
 use std::arch::x86_64::__cpuid_count;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::types::Boolean;
 
 nt! {

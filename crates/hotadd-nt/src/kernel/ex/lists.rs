@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Shared;
 use crate::kernel::ke::spin;
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use crate::ground::abi::Abi;
 use crate::ground::caller;
-use crate::ground::export::nt_for;
+use crate::ground::declare::nt_for;
 use crate::ground::foreign::Shared;
 use crate::ground::routine::Routine;
 use crate::ground::types::NtStatus;

@@ -4,7 +4,7 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::{Event, Kind};
 use crate::ground::thread::{self, Held};

@@ -8,8 +8,8 @@ use std::fmt;
 use hotadd::Status;
 
 use crate::ground::caller;
+use crate::ground::declare::nt;
 use crate::ground::exception::{Exception, or_fault};
-use crate::ground::export::nt;
 use crate::ground::fault::Fault;
 use crate::ground::images::{self, Place};
 use crate::ground::probe;

@@ -7,7 +7,7 @@ use parking_lot::RawRwLock;
 use parking_lot::lock_api::{RawRwLock as _, RawRwLockRecursive as _};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{Out, Shared};
 use crate::ground::thread::{self, Held, Own};
 use crate::ground::types::Boolean;

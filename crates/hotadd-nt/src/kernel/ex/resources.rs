@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
 use parking_lot::{Condvar, Mutex};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::thread::{self, Held, Own};
 use crate::ground::types::{Boolean, NtStatus};

@@ -9,7 +9,7 @@ use hotadd::Status;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Shared;
 
 /// `SLIST_HEADER`.

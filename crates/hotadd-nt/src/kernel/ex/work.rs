@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hotadd::Status;
 use parking_lot::{Condvar, Mutex};
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::Shared;
 use crate::ground::routine::Routine;

@@ -3,7 +3,7 @@
 
 use hotadd::Status;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{AnsiString, Boolean, NtStatus, UnicodeString, nt_status};
 

@@ -4,7 +4,7 @@ use hotadd::Status;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out, part};
 use crate::ground::types::{NtStatus, UnicodeString, nt_status};
 use crate::kernel::io::devices::{self, Device};

@@ -1,6 +1,6 @@
 //! Functions that make whole requests (`IoBuild...Request`).
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out, part};
 use crate::ground::objects::Event;
 use crate::ground::thread;

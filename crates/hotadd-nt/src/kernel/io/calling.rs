@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::mem::offset_of;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{Out, Shared, part};
 use crate::ground::routine::Routine;
 use crate::ground::types::{DriverObject, NtStatus};

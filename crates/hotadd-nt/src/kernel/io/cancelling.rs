@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{Out, Shared, part};
 use crate::ground::routine::Routine;
 use crate::ground::types::Boolean;

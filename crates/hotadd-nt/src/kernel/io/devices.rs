@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use hotadd::Status;
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out, part};
 use crate::ground::probe;
 use crate::ground::types::{Boolean, DriverObject, NtStatus, UnicodeString, nt_status};
@@ -148,6 +148,7 @@ fn create(
     if name.as_ref().is_some_and(taken) {
         return Status::OBJECT_NAME_COLLISION;
     }
+    references::at_end(references::Kind::Other, dereferenced);
     let size = size_of::<Device>() + extension as usize;
     // SAFETY: it takes only numbers, and all are valid.
     let memory = unsafe { libc::calloc(1, size) };
@@ -225,7 +226,7 @@ fn release(device: Out<Device>) {
 }
 
 /// Frees a device whose last reference was removed, if it was deleted.
-pub(crate) fn dereferenced(object: usize) {
+fn dereferenced(object: usize) {
     if table().deleted.remove(&object) {
         // SAFETY: it was a device when it was deleted, and it was not freed since.
         release(unsafe { Out::new(object as *mut Device) });

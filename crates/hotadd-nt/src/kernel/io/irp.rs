@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{Out, part};
 use crate::ground::list::Links;
 use crate::ground::objects::Event;

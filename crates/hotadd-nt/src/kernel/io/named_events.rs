@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out, Shared};
 use crate::ground::objects::{Event, Kind};
 use crate::ground::types::UnicodeString;
@@ -45,6 +45,7 @@ fn open(function: &str, name: In<UnicodeString>, kind: Kind, handle: Out<usize>)
         events.insert(name, event);
     }
     // The handle is the only reference, so closing it ends the event, unless the driver adds a reference.
+    references::at_end(references::Kind::Event, forget);
     handle.put(handles::open(event, references::Kind::Event));
     event
 }
@@ -59,7 +60,7 @@ fn create(kind: Kind) -> Option<usize> {
 }
 
 /// Ends an event without references.
-pub(crate) fn forget(event: usize) {
+fn forget(event: usize) {
     let mut events = EVENTS.lock();
     if references::kind_of(event).is_some() {
         // It was opened again in the meantime.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use hotadd::Status;
 use parking_lot::Mutex;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out, part};
 use crate::ground::types::{NtStatus, UnicodeString, nt_status};
 use crate::kernel::io::attaching::{self, NO_SUCH_DEVICE};
@@ -83,6 +83,7 @@ fn open_device(device: Out<Device>, access: u32) -> Result<(usize, Out<Device>),
     references::add(device.as_ptr() as usize, Kind::Other);
     count.put(count.get().saturating_add(1));
     FILES.lock().insert(file, device.as_ptr() as usize);
+    references::at_end(Kind::File, forget);
     // Before the driver can add a reference of its own.
     references::add(file, Kind::File);
     let top = attaching::top_with_reference(device);
@@ -133,7 +134,7 @@ fn send(device: Out<Device>, major: u8, file: usize) {
 }
 
 /// Ends a file that has no reference any more.
-pub(crate) fn forget(file: usize) {
+fn forget(file: usize) {
     let device = FILES.lock().get(&file).copied();
     if let Some(device) = device {
         // SAFETY: the file has a reference to the device, which keeps it.

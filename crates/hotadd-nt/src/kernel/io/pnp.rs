@@ -13,7 +13,7 @@ use hotadd::{Epoch, HardwareId, Status};
 use parking_lot::Mutex;
 
 use crate::faults;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::routine::Routine;
 use crate::ground::rule::Rule;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem::offset_of;
 use std::sync::{Mutex, PoisonError};
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::routine::Routine;
 use crate::ground::types::DriverObject;

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::{Event, Kind};
 use crate::ground::types::NtStatus;

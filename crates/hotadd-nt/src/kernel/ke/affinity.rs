@@ -6,7 +6,7 @@
 
 use hotadd::ProcessorNumber;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::rule::Rule;
 use crate::ground::thread::{self, Confined};

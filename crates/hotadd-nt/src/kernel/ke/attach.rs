@@ -1,7 +1,7 @@
 //! Attaching a thread to a process. There is one process, so this changes nothing; it is checked for balance.
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::thread::{self, Held};
 use crate::kernel::ke::irql;

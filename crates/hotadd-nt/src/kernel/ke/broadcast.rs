@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, mpsc};
 use hotadd::ProcessorIndex;
 use parking_lot::Mutex;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::Dpc;
 use crate::ground::routine::Routine;

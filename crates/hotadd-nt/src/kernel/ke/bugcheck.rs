@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use hotadd::Status;
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::{In, Out};
 use crate::ground::routine::Routine;

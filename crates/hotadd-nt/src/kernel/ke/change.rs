@@ -10,7 +10,7 @@ use std::time::Duration;
 use hotadd::{Driver, Notice, Registration, State, Status, Veto};
 
 use crate::faults;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::fault::Fault;
 use crate::ground::routine::Routine;
 use crate::ground::rule::{Breach, Rule};

@@ -1,7 +1,8 @@
 //! Variables that drivers read: the number of processors, and the version of the system.
 
 use crate::ground::counts::KeNumberProcessors;
-use crate::ground::export::{Pointer, data};
+use crate::ground::declare::data;
+use crate::ground::export::Pointer;
 
 /// The Windows version as a build number: a free build.
 #[unsafe(no_mangle)]
@@ -24,7 +25,7 @@ pub(crate) static InitSafeBootMode: Pointer<u32> = Pointer(&raw const safe_mode:
 pub(super) mod safe_mode {
     pub(super) static InitSafeBootMode: u32 = 0;
 
-    crate::ground::export::data!(InitSafeBootMode as super::InitSafeBootMode);
+    crate::ground::declare::data!(InitSafeBootMode as super::InitSafeBootMode);
 }
 
 data!(KeNumberProcessors, NtBuildNumber, KdDebuggerEnabled, KdDebuggerNotPresent);

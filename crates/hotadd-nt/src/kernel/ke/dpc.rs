@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use hotadd::{ProcessorIndex, Status};
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Dpc;
 use crate::ground::rule::Rule;

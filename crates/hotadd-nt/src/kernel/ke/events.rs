@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::ground::declare::nt;
 use crate::ground::exception::{Exception, or_fault};
-use crate::ground::export::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::{Event, Kind, Mutant, Semaphore};
 use crate::ground::thread::{self, Held};

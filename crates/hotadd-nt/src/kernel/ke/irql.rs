@@ -6,7 +6,7 @@ use parking_lot::RawMutex;
 use parking_lot::lock_api::RawMutex as _;
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::rule::Rule;
 use crate::ground::thread::{self, Own};

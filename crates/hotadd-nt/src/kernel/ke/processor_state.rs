@@ -9,7 +9,7 @@ use std::mem::offset_of;
 
 use hotadd::Status;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::thread::{self, Held};
 use crate::ground::types::{NtStatus, nt_status};

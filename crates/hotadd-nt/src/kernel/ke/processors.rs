@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hotadd::{ActiveSet, Processor, ProcessorIndex, Status};
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::rule::Rule;
 use crate::ground::types::{GroupAffinity, NtStatus, ProcessorNumber, nt_status};

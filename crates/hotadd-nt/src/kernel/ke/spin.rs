@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread as threads;
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{Out, Shared};
 use crate::ground::thread::{self, Held};
 use crate::ground::types::Boolean;

@@ -9,7 +9,7 @@ use hotadd::ProcessorIndex;
 use parking_lot::{Condvar, MutexGuard};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::{Dpc, Header, Kind, Timer};
 use crate::ground::types::Boolean;

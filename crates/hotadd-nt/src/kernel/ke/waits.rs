@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::ground::declare::nt;
 use crate::ground::exception::{Exception, or_fault};
-use crate::ground::export::nt;
 use crate::ground::foreign::{In, Shared};
 use crate::ground::objects::Header;
 use crate::ground::rule::Rule;

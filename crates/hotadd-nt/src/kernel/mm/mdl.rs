@@ -4,8 +4,8 @@
 use std::ffi::c_void;
 
 use crate::ground::caller;
+use crate::ground::declare::nt;
 use crate::ground::exception::{Exception, or_fault};
-use crate::ground::export::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::memory::PAGE;
 use crate::kernel::mm::pages;

@@ -7,7 +7,7 @@ use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::memory::PAGE;
 use crate::ground::probe;
 use crate::ground::types::Boolean;
@@ -162,5 +162,5 @@ pub(crate) mod data {
     #[unsafe(no_mangle)]
     pub(crate) static MmUserProbeAddress: usize = 0x7fff_ffff_0000;
 
-    crate::ground::export::data!(MmSystemRangeStart, MmHighestUserAddress, MmUserProbeAddress);
+    crate::ground::declare::data!(MmSystemRangeStart, MmHighestUserAddress, MmUserProbeAddress);
 }

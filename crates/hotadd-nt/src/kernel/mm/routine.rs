@@ -4,7 +4,8 @@ use std::ffi::c_void;
 use std::ptr;
 
 use crate::ground::abi::Abi;
-use crate::ground::export::{Export, What, sizes};
+use crate::ground::declare::sizes;
+use crate::ground::export::{Export, What};
 use crate::ground::foreign::In;
 use crate::ground::types::UnicodeString;
 use crate::kernel::exports;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use hotadd::Status;
 use parking_lot::Mutex;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::objects::Header;
 use crate::ground::probe;

@@ -1,15 +1,13 @@
 //! Counts references to objects of any kind.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use parking_lot::Mutex;
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::types::{NtStatus, nt_status};
-use crate::kernel::ex::callbacks;
-use crate::kernel::io::{devices, named_events, opening};
 use crate::kernel::ob::types::variables::{
     ExEventObjectType, ExSemaphoreObjectType, IoFileObjectType, PsProcessType, PsThreadType,
 };
@@ -55,6 +53,16 @@ nt! {
 /// The reference count of each object.
 static COUNTS: LazyLock<Mutex<HashMap<usize, (Kind, isize)>>> = LazyLock::new(Mutex::default);
 
+/// What is done with an object when its last reference is removed, by kind. Nothing is done with threads and processes.
+static ENDS: [OnceLock<fn(usize)>; Kind::Other as usize + 1] =
+    [const { OnceLock::new() }; Kind::Other as usize + 1];
+
+/// Sets what is done with an object of this kind when its last reference is removed. The part of the kernel that makes such objects calls
+/// this before it makes the first one. Later calls have no effect.
+pub(crate) fn at_end(kind: Kind, end: fn(usize)) {
+    let _ = ENDS[kind as usize].set(end);
+}
+
 /// `STATUS_OBJECT_TYPE_MISMATCH`.
 pub(crate) const TYPE_MISMATCH: hotadd::Status = hotadd::Status::from_raw(0xC000_0024);
 
@@ -81,12 +89,10 @@ pub(crate) fn drop_one(function: &str, object: usize) -> isize {
         counts.remove(&object);
     }
     drop(counts);
-    match kind {
-        Kind::Callback if left == 0 => callbacks::forget(object),
-        Kind::Event if left == 0 => named_events::forget(object),
-        Kind::File if left == 0 => opening::forget(object),
-        Kind::Other if left == 0 => devices::dereferenced(object),
-        _ => {}
+    if left == 0
+        && let Some(end) = ENDS[kind as usize].get()
+    {
+        end(object);
     }
     left
 }

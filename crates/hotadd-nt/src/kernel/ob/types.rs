@@ -2,7 +2,8 @@
 
 #![expect(non_upper_case_globals, reason = "the documentation's names")]
 
-use crate::ground::export::{Pointer, nt};
+use crate::ground::declare::nt;
+use crate::ground::export::Pointer;
 use crate::ground::objects::{Header, Kind};
 
 /// An object that has only an address.
@@ -37,7 +38,7 @@ macro_rules! types {
                 };
             )*
 
-            crate::ground::export::data!($($name as super::$name),*);
+            crate::ground::declare::data!($($name as super::$name),*);
         }
     };
 }
@@ -63,7 +64,7 @@ types! {
 pub(super) mod process {
     use super::PsInitialSystemProcess;
 
-    crate::ground::export::data!(PsInitialSystemProcess);
+    crate::ground::declare::data!(PsInitialSystemProcess);
 }
 
 nt! {

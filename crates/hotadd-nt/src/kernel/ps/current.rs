@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Shared;
 use crate::ground::objects::Thread;
 use crate::ground::thread;

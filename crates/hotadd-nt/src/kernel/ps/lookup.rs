@@ -2,7 +2,7 @@
 
 use hotadd::Status;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::thread;
 use crate::ground::types::{NtStatus, nt_status};

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use hotadd::Status;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::fault::Fault;
 use crate::ground::foreign::Out;
 use crate::ground::probe;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::Boolean;
 
@@ -254,7 +254,7 @@ impl Bitmap {
 
 /// Bits of a number.
 pub(super) mod number {
-    use crate::ground::export::nt;
+    use crate::ground::declare::nt;
 
     nt! {
         /// How many bits are set.

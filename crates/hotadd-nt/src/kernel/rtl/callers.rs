@@ -1,6 +1,6 @@
 //! Addresses of code: the image that contains one, and the callers of a function.
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::images;
 

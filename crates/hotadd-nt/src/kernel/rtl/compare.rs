@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use hotadd::Status;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{AnsiString, Boolean, NtStatus, UnicodeString, nt_status};
 use crate::kernel::rtl::case;

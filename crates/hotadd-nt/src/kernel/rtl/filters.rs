@@ -2,7 +2,7 @@
 
 use hotadd::Status;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::types::{Boolean, NtStatus, nt_status};
 
 nt! {

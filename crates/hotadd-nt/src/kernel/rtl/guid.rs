@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hotadd::Status;
 use parking_lot::Mutex;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{Counted, NtStatus, UnicodeString, nt_status};
 use crate::kernel::rtl::buffers;

@@ -2,7 +2,7 @@
 
 use hotadd::Status;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::types::{NtStatus, UnicodeString, nt_status};
 use crate::kernel::rtl::text::{Unit, ascii};

@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::In;
 
 nt! {
@@ -52,7 +52,7 @@ nt! {
 pub(super) mod plain {
     use std::ffi::{c_int, c_void};
 
-    use crate::ground::export::crt;
+    use crate::ground::declare::crt;
 
     crt! {
         /// Fills memory.

@@ -1,6 +1,6 @@
 //! Pseudo-random numbers. The same seed yields the same numbers.
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 
 /// `MAXLONG`: the results of the `Rtl` functions are below it.
@@ -39,7 +39,7 @@ pub(super) mod plain {
     use std::cell::Cell;
     use std::ffi::c_int;
 
-    use crate::ground::export::crt;
+    use crate::ground::declare::crt;
 
     thread_local! {
         static SEED: Cell<u32> = const { Cell::new(1) };

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use crate::ground::export::crt;
+use crate::ground::declare::crt;
 use crate::ground::foreign::Out;
 use crate::ground::routine::Routine;
 

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::kernel::rtl::{case, chars};
 
@@ -51,7 +51,7 @@ pub(super) mod plain {
     use std::ffi::c_int;
 
     use super::{ALL, low, same, up};
-    use crate::ground::export::crt;
+    use crate::ground::declare::crt;
     use crate::ground::foreign::{In, Out};
     use crate::kernel::rtl::text::Unit;
     use crate::kernel::rtl::{case, chars};

@@ -3,7 +3,7 @@
 
 use super::links::{Node, Side, Steps};
 use super::shape::Shape;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::list::Links;
 

@@ -8,7 +8,7 @@ use super::links::{Node, Side, Steps, damaged};
 use super::shape::Shape;
 use super::splay::Splay;
 use crate::ground::caller;
-use crate::ground::export::nt;
+use crate::ground::declare::nt;
 use crate::ground::foreign::{In, Out};
 use crate::ground::routine::Routine;
 use crate::ground::types::Boolean;
