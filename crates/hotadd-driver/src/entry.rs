@@ -144,7 +144,7 @@ unsafe extern "system" fn notify<D: Driver>(
     let change = unsafe { &*change };
     let Some(notice) = notice(change) else { return };
     if let Err(veto) = driver.notify(&notice) {
-        // SAFETY: as above.
+        // SAFETY: this is the registered context. Calls come one at a time (A7), and `driver` is another part of it.
         unsafe { (*context).refusal = veto.status() };
         crate::println!("{veto}");
         if notice.state().may_veto() {

@@ -61,7 +61,7 @@ pub use ground::images::{Image, Place};
 pub use ground::routine::Routine;
 pub use ground::rule::{Breach, Rule};
 pub use ground::world::{Console, World};
-pub use host::load::{Driver, EntryError, Options, Stays};
+pub use host::load::{CannotUnload, Driver, EntryError, Options};
 pub use host::unload_report::UnloadReport;
 pub use host::{pe, sandbox};
 pub use kernel::ex::pool;

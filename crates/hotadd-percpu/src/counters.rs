@@ -57,9 +57,9 @@ impl Counters {
     #[inline]
     pub fn add(&self, n: u64) {
         let cpu = cpu::fast();
-        // SAFETY: nothing is retired from this table.
+        // SAFETY: this type never retires a value of its table, so the reference is valid as long as the table.
         let found = unsafe { self.table.permanent(cpu) };
-        // SAFETY: as above.
+        // SAFETY: no value of this table is ever retired, which is all that the function asks for.
         let counter = found.unwrap_or_else(|| unsafe { self.table.permanent_without_help(cpu) });
         // Relaxed: the count says nothing about other memory. Atomic, because the thread may have been moved since.
         counter.fetch_add(n, Ordering::Relaxed);

@@ -96,7 +96,7 @@ mod tests {
         for cpu in allowed {
             assert!(pin(cpu));
             assert_eq!(current(), Some(cpu), "source: {:?}", source());
-            // SAFETY: as in `slow`.
+            // SAFETY: it takes no argument, and only returns a number.
             assert_eq!(u32::try_from(unsafe { libc::sched_getcpu() }), Ok(cpu));
             assert!((cpu as usize) < possible());
         }

@@ -86,7 +86,8 @@ fn read_cpu(offset: isize) -> u32 {
         std::arch::asm!("mrs {}, tpidr_el0", out(reg) thread, options(nostack, nomem, preserves_flags))
     };
     let cpu = thread.wrapping_offset(offset + 4).cast::<u32>();
-    // SAFETY: as above for x86-64. The kernel writes it while this thread does not run, so the load is volatile.
+    // SAFETY: the caller got the offset from the C library, which registered a structure of this thread there, and it lives as long as the
+    // thread. The kernel writes the word while this thread does not run, so the load is volatile.
     unsafe { cpu.read_volatile() }
 }
 

@@ -298,7 +298,8 @@ impl<T: Send + Sync + 'static> Table<T> {
         let reading = Reading::begin();
         // Acquire: pairs with the Release of `publish`.
         let slot = NonNull::new(slot.load(Ordering::Acquire))?;
-        // SAFETY: as in `local`.
+        // SAFETY: the slot was in the table after this read had begun, so the value is not freed before the read ends. It ends with the
+        // guard, of which the reference is a part.
         Some(ValueGuard { value: unsafe { &slot.as_ref().value }, _reading: reading })
     }
 
@@ -364,7 +365,8 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let slot = found.and_then(|cpu| self.cpus.get(cpu as usize));
         // Acquire: pairs with the Release of `publish`.
         if let Some(slot) = slot.and_then(|slot| NonNull::new(slot.load(Ordering::Acquire))) {
-            // SAFETY: as in `Table::local`.
+            // SAFETY: the caller is inside of a read that began before the slot was loaded, so the value is not freed before that read ends; or
+            // nothing is retired from this table, and the value lives as long as the table.
             return unsafe { &slot.as_ref().value };
         }
         // Relaxed, both: a statistic, and a flag about reports.

@@ -1,4 +1,4 @@
-/* Status values that are no errors, by value. */
+/* Status values that are not errors, by value. */
 #pragma once
 #include "types.h"
 

@@ -59,6 +59,6 @@ mod tests {
         assert_eq!(take(&[a], b), None, "the same order again");
         assert_eq!(take(&[b], c), None, "c after b");
         assert_eq!(take(&[c], a), Some(c), "a was taken before b, and b before c");
-        assert_eq!(take(&[b, a], a), None, "the same lock again is no order");
+        assert_eq!(take(&[b, a], a), None, "the same lock again is not an order");
     }
 }

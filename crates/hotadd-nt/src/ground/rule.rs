@@ -39,7 +39,7 @@ rules! {
     OverBudget = "over-budget",
     /// It freed a block twice.
     DoubleFree = "double-free",
-    /// It freed what is no block, or with another tag.
+    /// It freed what is not a block, or with another tag.
     BadFree = "bad-free",
     /// It freed an object that is in use.
     FreedInUse = "freed-in-use",

@@ -73,13 +73,13 @@ pub struct EntryError(pub Status);
 /// A driver cannot be unloaded: it remains until its process ends (L2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot be unloaded, because it did not set DriverUnload (L2)")]
-pub struct Stays;
+pub struct CannotUnload;
 
 impl File {
     /// Inspects the file without loading it.
     ///
     /// # Errors
-    /// The file is no driver, or cannot be loaded here. The error says what it is.
+    /// The file is not a driver, or cannot be loaded here. The error says what it is.
     pub fn inspect(&self) -> Result<Inspection, FileError> {
         match self.kind() {
             Kind::Sys => pe::inspect(&self.bytes, &SERVICES),
@@ -169,8 +169,8 @@ impl Driver {
     ///
     /// # Errors
     /// Returns the driver if it cannot be unloaded.
-    pub fn unload(self) -> Result<UnloadReport, (Self, Stays)> {
-        let Some(unload) = self.object.unload() else { return Err((self, Stays)) };
+    pub fn unload(self) -> Result<UnloadReport, (Self, CannotUnload)> {
+        let Some(unload) = self.object.unload() else { return Err((self, CannotUnload)) };
         // It may have something to end for every processor.
         let world = world::get();
         let limit = world.time_limit + EACH * world.partition.count();

@@ -34,9 +34,9 @@ impl UnloadReport {
             ("symbolic link", io.links),
             ("registered callback function", ex::callbacks::unregister_all()),
             ("plug and play registration", io::pnp::unregister_all()),
-            ("open handle", ob::handles::left()),
-            ("referenced object", ob::references::left()),
-            ("block of pages", mm::pages::left()),
+            ("open handle", ob::handles::count()),
+            ("referenced object", ob::references::count()),
+            ("block of pages", mm::pages::count()),
         ];
         let others = others.into_iter().filter(|(_, count)| *count > 0).collect();
         Self { registrations, others, pool: pool::accounting() }
@@ -55,10 +55,10 @@ impl UnloadReport {
 #[must_use]
 pub fn outstanding() -> Vec<(&'static str, usize)> {
     let all = [
-        ("open handle", ob::handles::left()),
-        ("referenced object", ob::references::left()),
-        ("block of pages", mm::pages::left()),
-        ("thread", ps::threads::left()),
+        ("open handle", ob::handles::count()),
+        ("referenced object", ob::references::count()),
+        ("block of pages", mm::pages::count()),
+        ("thread", ps::threads::count()),
         ("timer", dispatch::lock().timers.count()),
     ];
     all.into_iter().filter(|(_, count)| *count > 0).collect()
@@ -100,8 +100,8 @@ pub(crate) fn running() -> Option<String> {
     }
     let all = [
         ("queued DPC", dpcs),
-        ("thread", ps::threads::left()),
-        ("work item", ex::work::left() + io::work::busy()),
+        ("thread", ps::threads::count()),
+        ("work item", ex::work::count() + io::work::busy()),
         ("timer", dispatch::lock().timers.count()),
     ];
     in_words(all.iter().filter(|(_, count)| *count > 0))

@@ -190,7 +190,7 @@ fn every_export_is_declared() {
     let missing: Vec<&str> = exports::exports().map(|export| export.name).filter(missing).collect();
     assert!(missing.is_empty(), "no header declares them: {missing:#?}");
     for (name, reason) in UNDECLARED {
-        assert!(exports::find(name).is_some(), "{name} ({reason}) is no export any more");
+        assert!(exports::find(name).is_some(), "{name} ({reason}) is not an export any more");
         assert!(!headers.contains_key(name), "{name} ({reason}) is declared after all");
     }
 }

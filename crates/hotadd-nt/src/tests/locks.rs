@@ -331,7 +331,7 @@ fn apcs_are_disabled_by_regions_and_by_the_level_as_their_pages_say() {
         assert_eq!(disabled(), (1, 1), "a guarded region alone");
         call!(abi, KeLeaveGuardedRegion());
         let old = call!(abi, KfRaiseIrql(1 => u8) -> u8);
-        assert_eq!(disabled(), (0, 1), "APC_LEVEL is no region");
+        assert_eq!(disabled(), (0, 1), "APC_LEVEL is not a region");
         call!(abi, KeLowerIrql(old => u8));
         assert_eq!(disabled(), (0, 0));
     }

@@ -240,7 +240,7 @@ fn work_items_run_and_may_wait_for_one_another() {
             }
             call!(abi, ExQueueWorkItem(item.at() => *mut u8, 1 => i32));
         }
-        while work::left() != 0 {
+        while work::count() != 0 {
             std::thread::yield_now();
         }
         assert_eq!(work.begun.load(Ordering::SeqCst), 1010, "ten began and ended");

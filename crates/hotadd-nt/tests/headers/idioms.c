@@ -1,4 +1,4 @@
-/* What drivers write that is no function: annotations, pragmas, macros, lists, atomic operations. */
+/* What drivers write that is not a function: annotations, pragmas, macros, lists, atomic operations. */
 #include <ntddk.h>
 
 typedef signed char int8_t; /* drivers define these themselves */

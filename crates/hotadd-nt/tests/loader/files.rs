@@ -6,7 +6,7 @@ use crate::{CRASH, header, optional, patched, section, stored};
 
 /// The error for a file, as a user reads it.
 fn error(bytes: &[u8]) -> String {
-    inspect(bytes).expect_err("this file is no driver").to_string()
+    inspect(bytes).expect_err("this file is not a driver").to_string()
 }
 
 #[test]

@@ -114,7 +114,7 @@ unsafe extern "C" fn forbidden(_: c_int, info: *mut siginfo_t, frame: *mut c_voi
     let mut place = if images::at(refused.at).is_some() { refused.at } else { drivers(frame) };
     if LOOKS.contains(&number) {
         match caller(refused.at) {
-            // A library that looks something up for this program must do without it. That is no fault of the driver.
+            // A library that looks something up for this program must do without it. That is not a fault of the driver.
             Caller::Ours => {
                 frame.uc_mcontext.gregs[libc::REG_RAX as usize] = -i64::from(libc::EACCES);
                 return;

@@ -273,7 +273,7 @@ pub(crate) fn unregister_all() -> usize {
         parties.extend(object.party.take());
     }
     drop(objects);
-    // The lock is not held here, as above.
+    // Without the lock: deregistering waits for a callback in progress, which may take it.
     drop(parties);
     left
 }

@@ -34,7 +34,7 @@ const KEPT_GUARDED: usize = 64 * 1024;
 /// Why a pointer cannot be freed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// It is no block, and was not freed recently.
+    /// It is not a block, and was not freed recently.
     Foreign,
     /// It was freed already.
     Twice(Tag),

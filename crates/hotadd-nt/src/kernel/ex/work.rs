@@ -123,10 +123,10 @@ fn serve() {
 pub(crate) fn settle() {
     let mut state = STATE.lock();
     let until = Instant::now() + PATIENCE;
-    while left() != 0 && !DONE.wait_until(&mut state, until).timed_out() {}
+    while count() != 0 && !DONE.wait_until(&mut state, until).timed_out() {}
 }
 
 /// How many items are queued or running.
-pub(crate) fn left() -> usize {
+pub(crate) fn count() -> usize {
     LEFT.load(Ordering::Acquire)
 }

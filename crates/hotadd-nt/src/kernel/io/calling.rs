@@ -148,7 +148,7 @@ fn finish(irp: Out<Irp>) {
         );
     }
     to.put_if_wanted(result);
-    // SAFETY: whoever made the request keeps the event until it is set; it is NULL if there is none.
+    // SAFETY: the driver that made the request keeps the event until it is set; it is NULL if there is none.
     if let Some(event) = unsafe { Shared::new(event.as_ptr().cast_const()) }.get_if_any() {
         events::set(event);
     }

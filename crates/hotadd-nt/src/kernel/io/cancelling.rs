@@ -24,20 +24,20 @@ nt! {
     fn IoReleaseCancelSpinLock(old: u8) { spin::release("IoReleaseCancelSpinLock", &LOCK, old) }
 }
 
-/// The field of a request's cancel routine, which drivers exchange atomically.
-fn routine_of(irp: Out<Irp>) -> &'static AtomicUsize {
+/// Takes the cancel routine out of a request. Drivers exchange this field atomically.
+fn take_routine(irp: Out<Irp>) -> Option<Routine> {
     let field: Out<AtomicUsize> = part!(irp, Irp.cancel_routine).cast();
-    // SAFETY: the driver keeps a request at least until its cancel routine was called, and drivers write this field
-    // with one instruction.
-    unsafe { Shared::new(field.as_ptr().cast_const()) }.get()
+    // SAFETY: the driver keeps a request at least until its cancel routine was called, which is after the last use of this reference, and
+    // drivers write this field with one instruction.
+    let routine = unsafe { Shared::new(field.as_ptr().cast_const()) };
+    Routine::new(routine.get().swap(0, Ordering::AcqRel) as *const _)
 }
 
 fn cancel(irp: Out<Irp>) -> bool {
     irp::expect("IoCancelIrp", irp);
     let old = spin::acquire("IoCancelIrp", &LOCK);
     part!(irp, Irp.cancel).put(1);
-    let routine = routine_of(irp).swap(0, Ordering::AcqRel);
-    let Some(routine) = Routine::new(routine as *const _) else {
+    let Some(routine) = take_routine(irp) else {
         spin::release("IoCancelIrp", &LOCK, old);
         return false;
     };

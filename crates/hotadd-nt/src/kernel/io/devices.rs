@@ -233,7 +233,7 @@ fn dereferenced(object: usize) {
     }
 }
 
-/// Ends the process if this is no device.
+/// Ends the process if this is not a device.
 pub(super) fn expect(function: &str, device: Out<Device>) {
     if part!(device, Device.kind).get() != DEVICE {
         caller::fault(format!("calls {function} for {device:?}, which is not a device"));

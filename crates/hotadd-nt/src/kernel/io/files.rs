@@ -81,15 +81,31 @@ fn refuse(function: &str, attributes: In<Attributes>) -> NtStatus {
     irql::at_most(function, irql::PASSIVE);
     let units = attributes.get().name.non_null().map_or_else(Vec::new, |name| name.get().units());
     let name = String::from_utf16_lossy(&units[..units.len().min(LONGEST)]);
-    let name: String = name.chars().filter(|character| !character.is_control()).collect();
-    world::get().console().print(&format!(
-        "hotadd: {function} of {name} is refused: there is no file system for drivers\n"
-    ));
+    world::get().console().print(&refusal(function, &name));
     // As for a driver that starts before the file systems: such drivers do without the file.
     nt_status(OBJECT_PATH_NOT_FOUND)
+}
+
+/// The line that reports a refusal. The name is the driver's, and may be hostile.
+fn refusal(function: &str, name: &str) -> String {
+    let name = hotadd::text::clean(name);
+    format!("hotadd: {function} of {name} is refused: there is no file system for drivers\n")
 }
 
 fn not_a_file(function: &str, handle: usize) -> NtStatus {
     irql::at_most(function, irql::PASSIVE);
     nt_status(handles::find(handle).map_or(Status::INVALID_HANDLE, |_| TYPE_MISMATCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_name_with_hidden_characters_is_printed_without_them() {
+        let line = refusal("ZwCreateFile", "\\??\\C:\\a\u{202e}b\u{200b}c\u{7}\nd");
+        let (line, end) = line.split_at(line.len() - 1);
+        assert!(hotadd::text::is_clean(line), "{line:?} has hidden characters");
+        assert_eq!(end, "\n");
+    }
 }

@@ -104,7 +104,7 @@ nt! {
     fn IoFreeIrp(irp: Out<Irp>) { free(irp) }
 }
 
-/// Ends the process if this is no request.
+/// Ends the process if this is not a request.
 pub(super) fn expect(function: &str, irp: Out<Irp>) {
     if part!(irp, Irp.kind).get() != KIND {
         caller::fault(format!("calls {function} for {irp:?}, which is not a request"));

@@ -38,7 +38,7 @@ const NAME: &str = "IoGetDeviceObjectPointer";
 
 nt! {
     /// Opens a device by its name. Returns a file object with a reference, and the top of the device's stack. There
-    /// are no devices of other drivers.
+    /// are not devices of other drivers.
     fn IoGetDeviceObjectPointer(
         name: In<UnicodeString>, access: u32, file: Out<usize>, device: Out<Out<Device>>,
     ) -> NtStatus {

@@ -82,7 +82,7 @@ struct Entry {
     context: usize,
     /// Whether it is for the arrival of processors.
     of_processors: bool,
-    /// Processors up to this epoch are no news to it.
+    /// It already knows of the processors up to this epoch.
     since: Epoch,
     running: Running,
 }

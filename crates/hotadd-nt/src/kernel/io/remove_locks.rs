@@ -63,7 +63,7 @@ fn acquire(lock: &Lock) -> NtStatus {
     if lock.count.fetch_add(1, Ordering::AcqRel) == i32::MAX {
         caller::fault("acquires a remove lock more often than it can count");
     }
-    // The removal is visible to whoever counts after it.
+    // A thread that counts after it sees the removal.
     if lock.removed.load(Ordering::Acquire) == 0 {
         return 0;
     }

@@ -178,7 +178,7 @@ fn register(routine: Option<Routine>, context: usize, flags: u32) -> usize {
             handle
         }
         Err(error) => {
-            // A driver may refuse during its own registration (R4), so that is no breach.
+            // A driver may refuse during its own registration (R4), so that is not a breach.
             if !matches!(error, hotadd::Error::NotJoining { .. }) {
                 let rule = if inside() { Rule::InCallback } else { Rule::Misuse };
                 breach(rule, &format!("KeRegisterProcessorChangeCallback: {error}"));

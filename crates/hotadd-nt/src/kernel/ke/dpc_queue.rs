@@ -160,7 +160,7 @@ pub(crate) fn take(at: ProcessorIndex) -> Option<Taken> {
 /// Must be called when a DPC that was taken has returned.
 pub(crate) fn returned(at: ProcessorIndex) {
     DPCS[at.as_usize()].state.lock().running -= 1;
-    // Release: whoever sees that nothing runs sees the effects of what ran.
+    // Release: a thread that sees that nothing runs sees the effects of what ran.
     RUNNING.fetch_sub(1, Ordering::Release);
 }
 
@@ -312,7 +312,7 @@ impl State {
     fn take(&mut self, dpc: Shared<'static, Dpc>) -> Taken {
         let taken = Taken::of(dpc.get(), dpc.address());
         RUNNING.fetch_add(1, Ordering::Relaxed);
-        // Release: whoever sees the lower number sees that the DPC runs.
+        // Release: a thread that sees the lower number sees that the DPC runs.
         QUEUED.fetch_sub(1, Ordering::Release);
         self.running += 1;
         taken

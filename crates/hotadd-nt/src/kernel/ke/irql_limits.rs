@@ -121,7 +121,7 @@ mod tests {
     fn the_table_names_functions_that_exist_each_once() {
         let names: Vec<&str> = TABLE.iter().flat_map(|(_, names)| *names).copied().collect();
         for (at, name) in names.iter().enumerate() {
-            assert!(exports::find(name).is_some(), "{name} is no function");
+            assert!(exports::find(name).is_some(), "{name} is not a function");
             assert!(!names[..at].contains(name), "{name} is there twice");
         }
         assert_eq!(highest_irql("PsCreateSystemThread"), Some(PASSIVE));

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::ground::caller;
 use crate::ground::declare::nt;
 use crate::ground::foreign::Out;
 use crate::ground::memory::PAGE;
+use crate::ground::world;
 use crate::kernel::ke::irql;
 use crate::kernel::mm::mdl::Mdl;
 use crate::kernel::mm::{mdl, pages};
@@ -79,7 +79,11 @@ fn ranges() -> usize {
     let mut machine: libc::sysinfo = unsafe { std::mem::zeroed() };
     // SAFETY: it writes such a structure.
     if unsafe { libc::sysinfo(&raw mut machine) } != 0 {
-        caller::breach("MmGetPhysicalMemoryRanges: this machine's memory cannot be read");
+        let error = std::io::Error::last_os_error();
+        let line = format!(
+            "hotadd: MmGetPhysicalMemoryRanges fails: the size of this machine's memory cannot be read: {error}\n"
+        );
+        world::get().console().print(&line);
         return 0;
     }
     let bytes = machine.totalram.saturating_mul(u64::from(machine.mem_unit));

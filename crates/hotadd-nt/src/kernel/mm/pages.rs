@@ -121,7 +121,7 @@ pub(super) fn free(who: &str, memory: *mut c_void, size: Option<usize>) -> usize
 }
 
 /// How many blocks of pages are not freed.
-pub(crate) fn left() -> usize {
+pub(crate) fn count() -> usize {
     GIVEN.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
 

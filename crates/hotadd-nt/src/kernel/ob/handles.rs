@@ -134,6 +134,6 @@ fn wait(handle: usize, timeout: Option<i64>) -> NtStatus {
 }
 
 /// How many handles are open.
-pub(crate) fn left() -> usize {
+pub(crate) fn count() -> usize {
     HANDLES.lock().open.len()
 }

@@ -103,7 +103,7 @@ pub(crate) fn kind_of(object: usize) -> Option<Kind> {
 }
 
 /// How many objects have references.
-pub(crate) fn left() -> usize {
+pub(crate) fn count() -> usize {
     COUNTS.lock().len()
 }
 

@@ -118,6 +118,6 @@ fn terminate(status: NtStatus) -> NtStatus {
 }
 
 /// How many threads of drivers are running.
-pub(crate) fn left() -> usize {
+pub(crate) fn count() -> usize {
     RUNNING.load(Ordering::Acquire)
 }

@@ -1,12 +1,13 @@
 //! [`Elf`]: the properties of a shared object's file that must be known before it is loaded. Everything is checked,
 //! because it may be any file.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use object::elf::{
-    ET_DYN, PF_R, PF_W, PF_X, PT_GNU_RELRO, PT_LOAD, R_X86_64_64, R_X86_64_GLOB_DAT,
-    R_X86_64_JUMP_SLOT, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, STB_GLOBAL, STB_WEAK, STT_GNU_IFUNC,
-    STT_TLS,
+    ET_DYN, PF_R, PF_W, PF_X, PT_GNU_RELRO, PT_LOAD, ProgramHeader64, R_X86_64_64,
+    R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, STB_GLOBAL,
+    STB_WEAK, STT_GNU_IFUNC, STT_TLS,
 };
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, Sym};
 use object::{Endianness, Object, ObjectSection, RelocationFlags, RelocationTarget, SectionFlags};
@@ -74,24 +75,52 @@ impl Elf {
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, FileError> {
-        let broken = |error: object::Error| FileError::Damaged(error.to_string());
-        let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| {
+        let file = File::parse(bytes).map_err(|error| {
             FileError::NotADriver(format!(
                 "an ELF file, but not a complete one of 64 bits ({error})"
             ))
         })?;
-        let (header, endian) = (file.elf_header(), file.endian());
-        if header.e_machine(endian) != object::elf::EM_X86_64 || header.is_big_endian() {
-            return Err(FileError::NotADriver(
-                "an ELF file for another processor than x86-64".into(),
-            ));
-        }
-        if header.e_type(endian) != ET_DYN {
-            let what = "an ELF file, but not a shared object (build it with -shared)";
-            return Err(FileError::NotADriver(what.into()));
-        }
-        let segments = file.elf_program_headers();
-        let memory: Vec<(Range<u64>, bool)> = segments
+        check_kind(&file)?;
+        let memory = Memory::of(&file)?;
+        let (mapped, sealed) = (mapped(&file), sealed(&file, &memory));
+        let mut layout = Layout::new(bytes, file.elf_program_headers(), file.endian());
+        let dynamic = Dynamic::parse(&mut layout)?;
+        let symbols = Symbols::of(bytes, &file, &layout, &dynamic)?;
+        let entry = symbols.entry.filter(|entry| *entry < memory.size).ok_or_else(no_entry)?;
+        let (slots, relocations) = slots(&file, &memory, &symbols)?;
+        let undefined = symbols.undefined;
+        let (size, sections) = (memory.size.next_multiple_of(PAGE as usize), sections(&file));
+        Ok(Self { entry, size, undefined, slots, relocations, mapped, sections, sealed, dynamic })
+    }
+}
+
+type File<'a> = ElfFile64<'a, Endianness>;
+
+fn check_kind(file: &File<'_>) -> Result<(), FileError> {
+    let (header, endian) = (file.elf_header(), file.endian());
+    if header.e_machine(endian) != object::elf::EM_X86_64 || header.is_big_endian() {
+        return Err(FileError::NotADriver("an ELF file for another processor than x86-64".into()));
+    }
+    if header.e_type(endian) != ET_DYN {
+        let what = "an ELF file, but not a shared object (build it with -shared)";
+        return Err(FileError::NotADriver(what.into()));
+    }
+    Ok(())
+}
+
+/// The memory that the file occupies when it is loaded.
+struct Memory {
+    /// The addresses of each segment, and whether it is writable.
+    segments: Vec<(Range<u64>, bool)>,
+    /// Up to the end of the last segment, in bytes.
+    size: usize,
+}
+
+impl Memory {
+    fn of(file: &File<'_>) -> Result<Self, FileError> {
+        let endian = file.endian();
+        let segments: Vec<(Range<u64>, bool)> = file
+            .elf_program_headers()
             .iter()
             .filter(|segment| segment.p_type(endian) == PT_LOAD)
             .map(|segment| {
@@ -101,63 +130,77 @@ impl Elf {
             })
             .collect::<Option<_>>()
             .ok_or_else(|| damaged("a segment exceeds the address space"))?;
-        let low = memory.iter().map(|(range, _)| range.start).min();
-        let size = memory.iter().map(|(range, _)| range.end).max().unwrap_or(0);
+        let low = segments.iter().map(|(range, _)| range.start).min();
+        let size = segments.iter().map(|(range, _)| range.end).max().unwrap_or(0);
         if low != Some(0) || size > LARGEST {
             let what = "a file that does not begin at address 0 or has more than 1 GiB";
             return Err(FileError::Unsupported(what.into()));
         }
-        let readable = segments.iter().filter(|segment| {
-            segment.p_type(endian) == PT_LOAD && segment.p_flags(endian).contains(PF_R)
-        });
-        let mapped = readable.map(|segment| {
-            // The segment is below the limit that was checked above.
-            let start = segment.p_vaddr(endian) as usize;
-            Span {
-                range: start..start + segment.p_memsz(endian) as usize,
-                writable: segment.p_flags(endian).contains(PF_W),
-                executable: segment.p_flags(endian).contains(PF_X),
-            }
-        });
-        let mapped = mapped.collect();
-        let sealed = segments.iter().find(|segment| segment.p_type(endian) == PT_GNU_RELRO);
-        let sealed = sealed.and_then(|segment| {
-            let start = segment.p_vaddr(endian);
-            let end = start.checked_add(segment.p_memsz(endian))?;
-            let inside = memory.iter().any(|(range, writable)| {
-                *writable && range.start <= start && end <= range.end.next_multiple_of(PAGE)
-            });
-            // Rounded as the linker does.
-            inside.then_some((start & !(PAGE - 1)) as usize..(end & !(PAGE - 1)) as usize)
-        });
+        Ok(Self { segments, size: size as usize })
+    }
 
-        let mut layout = Layout::new(bytes, segments, endian);
-        let dynamic = Dynamic::parse(&mut layout)?;
-        let table = file.elf_dynamic_symbol_table();
-        let mut entry = None;
-        let mut undefined = Vec::new();
-        let mut numbers = std::collections::HashMap::new();
-        let section = file.section_by_index(table.section()).map_err(|_| {
-            let what =
-                "a file without a table of dynamic symbols (was it stripped of its sections?)";
-            FileError::Unsupported(what.into())
-        })?;
-        let (start, _) = section
-            .file_range()
-            .ok_or_else(|| damaged("its dynamic symbols have no place in the file"))?;
-        // This code finds the symbols through sections. They must be the ones that the linker finds through its own
-        // table.
-        let names = file.section_by_index(table.string_section()).ok();
-        let names = names.and_then(|names| Some(names.file_range()?.0));
-        let reads = |names| dynamic.reads(&layout, (start, table.len()), names);
-        if !names.is_some_and(reads) {
-            return Err(damaged("its sections and its dynamic table differ"));
+    fn is_writable(&self, range: &Range<u64>) -> bool {
+        self.segments.iter().any(|(segment, writable)| {
+            *writable && segment.start <= range.start && range.end <= segment.end
+        })
+    }
+}
+
+/// The readable parts. Their addresses are below the limit that `Memory` has checked.
+fn mapped(file: &File<'_>) -> Vec<Span> {
+    let endian = file.endian();
+    let readable = file.elf_program_headers().iter().filter(|segment| {
+        segment.p_type(endian) == PT_LOAD && segment.p_flags(endian).contains(PF_R)
+    });
+    let span = |segment: &ProgramHeader64<Endianness>| {
+        let start = segment.p_vaddr(endian) as usize;
+        Span {
+            range: start..start + segment.p_memsz(endian) as usize,
+            writable: segment.p_flags(endian).contains(PF_W),
+            executable: segment.p_flags(endian).contains(PF_X),
         }
+    };
+    readable.map(span).collect()
+}
+
+/// What is made read-only after the relocations. Rounded as the dynamic linker does.
+fn sealed(file: &File<'_>, memory: &Memory) -> Option<Range<usize>> {
+    let endian = file.endian();
+    let mut segments = file.elf_program_headers().iter();
+    let segment = segments.find(|segment| segment.p_type(endian) == PT_GNU_RELRO)?;
+    let start = segment.p_vaddr(endian);
+    let end = start.checked_add(segment.p_memsz(endian))?;
+    let inside = memory.segments.iter().any(|(range, writable)| {
+        *writable && range.start <= start && end <= range.end.next_multiple_of(PAGE)
+    });
+    inside.then_some((start & !(PAGE - 1)) as usize..(end & !(PAGE - 1)) as usize)
+}
+
+/// The dynamic symbols that matter.
+struct Symbols {
+    /// The address of `DriverEntry`.
+    entry: Option<usize>,
+    undefined: Vec<Undefined>,
+    /// The place in `undefined` by the number of the symbol.
+    numbers: HashMap<usize, usize>,
+}
+
+impl Symbols {
+    fn of(
+        bytes: &[u8],
+        file: &File<'_>,
+        layout: &Layout<'_>,
+        dynamic: &Dynamic,
+    ) -> Result<Self, FileError> {
+        let (endian, table) = (file.endian(), file.elf_dynamic_symbol_table());
+        let start = Self::place(file, layout, dynamic)?;
+        let (mut entry, mut undefined, mut numbers) = (None, Vec::new(), HashMap::new());
         for (index, symbol) in table.enumerate() {
             if symbol.st_type() == STT_GNU_IFUNC {
                 return Err(chosen_while_loaded());
             }
-            let name = symbol.name(endian, table.strings()).map_err(broken)?;
+            let name = symbol.name(endian, table.strings());
+            let name = name.map_err(|error| FileError::Damaged(error.to_string()))?;
             let name = String::from_utf8_lossy(name).into_owned();
             if !symbol.is_undefined(endian) {
                 if name == "DriverEntry" {
@@ -183,53 +226,78 @@ impl Elf {
                 undefined.push(Undefined { name, weak: binding == STB_WEAK, info });
             }
         }
-        let entry = entry.filter(|entry| (*entry as u64) < size);
-        let entry = entry.ok_or_else(no_entry)?;
-
-        let mut slots = Vec::new();
-        let mut relocations = 0;
-        for (at, relocation) in file.dynamic_relocations().into_iter().flatten() {
-            relocations += 1;
-            let RelocationTarget::Symbol(index) = relocation.target() else { continue };
-            let Some(&symbol) = numbers.get(&index.0) else { continue };
-            let RelocationFlags::Elf { r_type } = relocation.flags() else { continue };
-            let addend = match r_type {
-                R_X86_64_GLOB_DAT | R_X86_64_JUMP_SLOT => 0,
-                R_X86_64_64 => relocation.addend(),
-                _ => {
-                    let name = &undefined[symbol].name;
-                    let what = format!("a reference to {name} of relocation type {r_type:?}");
-                    return Err(FileError::Unsupported(what));
-                }
-            };
-            let inside = memory
-                .iter()
-                .any(|(range, writable)| *writable && range.contains(&at) && range.end - at >= 8);
-            if !inside {
-                return Err(FileError::Damaged(format!(
-                    "a relocation at {at:#x}, outside its data"
-                )));
-            }
-            slots.push(Slot { at: at as usize, symbol, addend: addend as isize });
-        }
-        let sections = file.sections().filter_map(|section| {
-            let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return None };
-            // A section that is not mapped only describes the file.
-            let in_memory = sh_flags.contains(SHF_ALLOC);
-            Some(Section {
-                name: section.name().unwrap_or("?").to_owned(),
-                start: usize::try_from(section.address()).ok()?,
-                size: usize::try_from(section.size()).ok()?,
-                writable: sh_flags.contains(SHF_WRITE),
-                executable: sh_flags.contains(SHF_EXECINSTR),
-                from: (0, 0),
-            })
-            .filter(|_| in_memory)
-        });
-        let sections = sections.collect();
-        let size = (size as usize).next_multiple_of(PAGE as usize);
-        Ok(Self { entry, size, undefined, slots, relocations, mapped, sections, sealed, dynamic })
+        Ok(Self { entry, undefined, numbers })
     }
+
+    /// The table's place in the file. This code finds the symbols through sections. They must be the ones that the dynamic linker finds
+    /// through its own table.
+    fn place(file: &File<'_>, layout: &Layout<'_>, dynamic: &Dynamic) -> Result<u64, FileError> {
+        let table = file.elf_dynamic_symbol_table();
+        let section = file.section_by_index(table.section()).map_err(|_| {
+            let what =
+                "a file without a table of dynamic symbols (was it stripped of its sections?)";
+            FileError::Unsupported(what.into())
+        })?;
+        let (start, _) = section
+            .file_range()
+            .ok_or_else(|| damaged("its dynamic symbols have no place in the file"))?;
+        let names = file.section_by_index(table.string_section()).ok();
+        let names = names.and_then(|names| Some(names.file_range()?.0));
+        let reads = |names| dynamic.reads(layout, (start, table.len()), names);
+        if names.is_some_and(reads) {
+            Ok(start)
+        } else {
+            Err(damaged("its sections and its dynamic table differ"))
+        }
+    }
+}
+
+/// The places that are filled with addresses of undefined symbols, and the number of all relocations.
+fn slots(
+    file: &File<'_>,
+    memory: &Memory,
+    symbols: &Symbols,
+) -> Result<(Vec<Slot>, usize), FileError> {
+    let mut slots = Vec::new();
+    let mut relocations = 0;
+    for (at, relocation) in file.dynamic_relocations().into_iter().flatten() {
+        relocations += 1;
+        let RelocationTarget::Symbol(index) = relocation.target() else { continue };
+        let Some(&symbol) = symbols.numbers.get(&index.0) else { continue };
+        let RelocationFlags::Elf { r_type } = relocation.flags() else { continue };
+        let addend = match r_type {
+            R_X86_64_GLOB_DAT | R_X86_64_JUMP_SLOT => 0,
+            R_X86_64_64 => relocation.addend(),
+            _ => {
+                let name = &symbols.undefined[symbol].name;
+                let what = format!("a reference to {name} of relocation type {r_type:?}");
+                return Err(FileError::Unsupported(what));
+            }
+        };
+        let is_inside = at.checked_add(8).is_some_and(|end| memory.is_writable(&(at..end)));
+        if !is_inside {
+            return Err(FileError::Damaged(format!("a relocation at {at:#x}, outside its data")));
+        }
+        slots.push(Slot { at: at as usize, symbol, addend: addend as isize });
+    }
+    Ok((slots, relocations))
+}
+
+/// The sections that are mapped. Any other only describes the file.
+fn sections(file: &File<'_>) -> Vec<Section> {
+    let sections = file.sections().filter_map(|section| {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return None };
+        let mapped = Section {
+            name: section.name().unwrap_or("?").to_owned(),
+            start: usize::try_from(section.address()).ok()?,
+            size: usize::try_from(section.size()).ok()?,
+            writable: sh_flags.contains(SHF_WRITE),
+            executable: sh_flags.contains(SHF_EXECINSTR),
+            from: (0, 0),
+        };
+        sh_flags.contains(SHF_ALLOC).then_some(mapped)
+    });
+    sections.collect()
 }
 
 pub(super) fn no_entry() -> FileError {

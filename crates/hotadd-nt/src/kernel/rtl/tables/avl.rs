@@ -1,6 +1,6 @@
 //! The tree of `RTL_AVL_TABLE`: the heights of the two subtrees of a node differ by at most one.
 //!
-//! The table begins with a node that is no element. Its right child is the root, and it is its own parent.
+//! The table begins with a node that is not an element. Its right child is the root, and it is its own parent.
 
 use super::links::{Node, Side, Steps, damaged};
 use super::shape::Shape;

@@ -189,9 +189,9 @@ impl Found {
             1 => Self::Element(node),
             2 => Self::Place(node, Side::Left),
             3 => Self::Place(node, Side::Right),
-            _ => {
-                caller::fault(format!("passes {found}, which is no result of a search in a table"))
-            }
+            _ => caller::fault(format!(
+                "passes {found}, which is not a result of a search in a table"
+            )),
         }
     }
 
