@@ -1,11 +1,13 @@
 //! What can be said on the command line, and what is wrong with it in a sentence.
 
+mod ask;
 mod help;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hotadd::{CpuList, Follow};
@@ -15,13 +17,9 @@ use hotadd_run::{Add, FailOn, Over};
 use hotadd_service::MetricsAddress;
 use hotadd_wire::BusAddress;
 
-use crate::ask::metrics::Metrics;
-use crate::ask::since::Since;
-use crate::trace::Trace;
-
-use self::help::{
-    AFTER_HELP, ASK_HELP, DAEMON_HELP, DOCTOR_HELP, INSPECT_HELP, VERIFY_HELP, WATCH_HELP,
-};
+pub(crate) use self::ask::{Ask, Change, History, Metrics, Parties, Rehearse, Trace, Watch};
+use self::help::{AFTER_HELP, DAEMON_HELP, DOCTOR_HELP, INSPECT_HELP, VERIFY_HELP};
+use self::values::{add, fail_on, follow, list, over, poll};
 
 /// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
 pub(crate) fn parse() -> Cli {
@@ -327,138 +325,4 @@ pub(crate) struct Host {
 
     /// The driver, as given to `run`
     pub(crate) driver: DriverSpec,
-}
-
-/// Which partition to talk to, and how to answer.
-#[derive(Args, Debug)]
-#[command(after_help = ASK_HELP)]
-pub(crate) struct Ask {
-    /// The partition's name, or the path of its socket; not needed when there is only one
-    #[arg(short, long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) partition: Option<String>,
-
-    /// Look for the partition on this message bus: session, system or an address
-    #[arg(long, value_name = "BUS", value_parser = bus)]
-    pub(crate) bus: Option<BusAddress>,
-
-    /// Print JSON, one object per line
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    /// How long to wait for an answer [default: 5s; for requests that wait for parties, as long as their time limits allow]
-    #[arg(long, value_name = "DURATION", value_parser = timeout)]
-    pub(crate) timeout: Option<Duration>,
-}
-
-/// `hotadd parties`.
-#[derive(Args, Debug)]
-pub(crate) struct Parties {
-    /// Restart this party: end its process, if it still has one, and register it again. The party must be named in the
-    /// configuration or by --driver. Nothing is added until it has registered
-    #[arg(long, value_name = "PARTY", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) restart: Option<String>,
-
-    #[command(flatten)]
-    pub(crate) ask: Ask,
-}
-
-/// `hotadd watch`.
-#[derive(Args, Debug)]
-#[command(after_help = WATCH_HELP)]
-pub(crate) struct Watch {
-    /// The partitions' names, or the paths of their sockets [default: all that are running]
-    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) names: Vec<String>,
-
-    /// Look for the partitions on this message bus: session, system or an address
-    #[arg(long, value_name = "BUS", value_parser = bus)]
-    pub(crate) bus: Option<BusAddress>,
-}
-
-/// Which processors are meant.
-#[derive(Args, Debug)]
-pub(crate) struct Change {
-    /// The processors, in the kernel's form: 0-3,8
-    #[arg(value_name = "LIST", value_parser = list)]
-    pub(crate) list: CpuList,
-
-    #[command(flatten)]
-    pub(crate) ask: Ask,
-}
-
-/// `hotadd rehearse`.
-#[derive(Args, Debug)]
-pub(crate) struct Rehearse {
-    /// Ask whether the processors could be removed. Only parties that get removal notices are asked
-    #[arg(long)]
-    pub(crate) remove: bool,
-
-    #[command(flatten)]
-    pub(crate) change: Change,
-}
-
-/// How much of the history is meant.
-#[derive(Args, Debug)]
-pub(crate) struct History {
-    /// Show at most the latest N events
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
-    pub(crate) most: u32,
-
-    /// Then print each event as it comes, until the partition ends
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-
-    /// Show only events from TIME on: a duration before now (10m), a time of day (12:30), a date with or without a time
-    /// (2026-01-31 12:30), or seconds since 1970
-    #[arg(long, value_name = "TIME", value_parser = Since::parse)]
-    pub(crate) since: Option<Since>,
-
-    #[command(flatten)]
-    pub(crate) ask: Ask,
-}
-
-fn list(text: &str) -> Result<CpuList, String> {
-    let list: CpuList = text.parse().map_err(|error: hotadd::CpuListError| error.to_string())?;
-    if list.is_empty() {
-        return Err("the list is empty; write it like 0-3,8".to_owned());
-    }
-    Ok(list)
-}
-
-fn add(text: &str) -> Result<Add, String> {
-    match text {
-        "all" => Ok(Add::All),
-        "none" => Ok(Add::None),
-        _ => list(text)
-            .map(Add::List)
-            .map_err(|error| format!("{error}; all and none are also accepted")),
-    }
-}
-
-fn over() -> impl TypedValueParser<Value = Over> {
-    PossibleValuesParser::new(["cpuset", "affinity"]).map(|word| match word.as_str() {
-        "cpuset" => Over::Cpuset,
-        _ => Over::Affinity,
-    })
-}
-
-fn follow(text: &str) -> Result<Follow, String> {
-    match text {
-        "ask" => Ok(Follow::Ask),
-        "report" => Ok(Follow::Report),
-        "no" => Ok(Follow::Manual),
-        _ => Err("expected ask, report or no".to_owned()),
-    }
-}
-
-fn fail_on(text: &str) -> Result<FailOn, String> {
-    text.parse()
-}
-
-fn poll(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time < Duration::from_millis(10) || time > Duration::from_secs(60 * 60) {
-        return Err("the poll interval must be from 10ms to 1h".to_owned());
-    }
-    Ok(time)
 }

@@ -72,3 +72,12 @@ Examples:
   hotadd run --driver sample:veto=1 --json   one driver refuses processor 1
   hotadd run --simulate 4+60,fail-start=7    simulated processors; 7 fails to start
   hotadd run --simulate 2x8x2                the processors of a machine with two packages";
+
+pub(super) const TRACE_HELP: &str = "\
+The trace has the events that the partition has kept (the latest 1,000 at most) and those that happen until \
+the time is up, Ctrl-C is pressed, or the partition ends. It opens in https://ui.perfetto.dev and in \
+chrome://tracing. A file is limited to 64 MiB: then it is renamed to FILE.1, in place of an earlier one, and \
+a new one begins. See docs/tracing.md.
+
+Exit status: 0 on success, 1 if something cannot be read or written, 2 for bad usage, 3 if there is no such \
+partition or its socket is not trusted.";

@@ -1,6 +1,7 @@
 //! [`Failure`]: why a partition gave no answer, or not the expected one.
 
 use hotadd::Status;
+use serde_json::{Value, json};
 
 /// Why there is no answer, or not the expected one.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,17 @@ pub(crate) struct Refusal {
     pub(crate) status: Status,
     pub(crate) errno: u32,
     pub(crate) party: String,
+}
+
+impl Refusal {
+    /// The refused change of a processor, as an event.
+    pub(super) fn json(&self, event: &str, id: u32) -> Value {
+        let Self { name, message, status, errno, party } = self;
+        json!({
+            "event": event, "id": id, "error": name, "reason": message, "driver": party, "errno": errno,
+            "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
+        })
+    }
 }
 
 /// No partition was named, and there are several.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::AskError;
+use super::error::AskError;
 use super::events::{MOST_PAST, Position};
 use super::failure::Failure;
 use super::lines::event_line;

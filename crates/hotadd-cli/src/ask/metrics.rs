@@ -5,24 +5,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-
-use super::AskError;
+use super::error::AskError;
 use super::talk::Talk;
-use crate::args::Ask;
+use crate::args::Metrics;
 use crate::say;
 
-/// `hotadd metrics`.
-#[derive(Args, Debug)]
-pub(crate) struct Metrics {
-    /// Replace FILE at once, for the textfile collector of `node_exporter`. Its name must end in .prom there
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-
-    #[command(flatten)]
-    ask: Ask,
-}
-
+/// Prints the metrics, or writes them to a file.
 pub(crate) fn run(metrics: &Metrics) -> Result<bool, AskError> {
     let talk = Talk::with(&metrics.ask)?;
     let text: String = talk.call("GetMetrics", &())?;

@@ -7,7 +7,7 @@ use hotadd_daemon::degraded;
 use hotadd_wire::MissingRow;
 use serde_json::{Value, json};
 
-use super::AskError;
+use super::error::AskError;
 use super::failure::Failure;
 use super::talk::Talk;
 use crate::args::Parties;

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 mod connection;
+mod error;
 pub(crate) mod events;
 pub(crate) mod failure;
 pub(crate) mod found;
@@ -11,20 +12,18 @@ pub(crate) mod metrics;
 mod missing;
 pub(crate) mod out;
 pub(crate) mod patience;
+mod progress;
 pub(crate) mod rehearse;
 pub(crate) mod since;
 mod talk;
 pub(crate) mod trace;
 
-use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
-
-use hotadd::text::clean;
 use hotadd::{CpuList, HardwareId};
 use hotadd_wire::{self as wire, PartyRow, WaitingRow, WireProcessor, WireSet};
 use serde_json::{Value, json};
 
-use self::failure::{Failure, Refusal};
+pub(crate) use self::error::{AskError, report};
+use self::failure::Failure;
 pub(crate) use self::history::history;
 use self::lines::{party_line, text, waiting_line, why};
 use self::missing::Gone;
@@ -33,50 +32,6 @@ pub(crate) use self::rehearse::rehearse;
 use self::talk::Talk;
 use crate::args::{Ask, Change, Parties};
 use crate::say;
-
-const REFUSED: u8 = 1;
-const USAGE: u8 = 2;
-const NO_PARTITION: u8 = 3;
-/// The exit status that shells use for SIGINT.
-const INTERRUPTED: u8 = 130;
-
-/// Reports an error, and returns the exit status.
-pub(crate) fn report(result: Result<bool, AskError>) -> ExitCode {
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(REFUSED),
-        // The user pressed Ctrl-C, so no message is needed.
-        Err(AskError(Failure::Interrupted(None))) => ExitCode::from(INTERRUPTED),
-        Err(AskError(failure)) => {
-            say::wrong(&failure);
-            ExitCode::from(match failure {
-                Failure::Interrupted(_) => INTERRUPTED,
-                Failure::NoPartition(_) => NO_PARTITION,
-                Failure::Usage(_) => USAGE,
-                Failure::Refused(_)
-                | Failure::Closed(_)
-                | Failure::Broken(_)
-                | Failure::Silent(_) => REFUSED,
-            })
-        }
-    }
-}
-
-/// Why a command has no answer.
-pub(crate) struct AskError(Failure);
-
-impl AskError {
-    /// Something else than the partition failed.
-    pub(crate) fn failed(why: String) -> Self {
-        Self(Failure::Broken(why))
-    }
-}
-
-impl From<Failure> for AskError {
-    fn from(failure: Failure) -> Self {
-        Self(failure)
-    }
-}
 
 /// `hotadd status`: the active set, the registered parties, the calls under way, and which processors are out and why.
 pub(crate) fn status(ask: &Ask) -> Result<bool, AskError> {
@@ -165,7 +120,7 @@ pub(crate) fn change(change: &Change, add: bool) -> Result<bool, AskError> {
                 all = false;
                 let event = if add { "refused" } else { "remove-refused" };
                 if change.ask.json {
-                    say::json(&refusal_json(event, id.0, &refusal));
+                    say::json(&refusal.json(event, id.0));
                 } else {
                     say::line(&refusal.message);
                 }
@@ -182,42 +137,6 @@ fn parties_of(talk: &Talk) -> Result<Vec<Value>, Failure> {
     Ok(parties.into_iter().map(party).collect())
 }
 
-fn refusal_json(event: &str, id: u32, refusal: &Refusal) -> Value {
-    let Refusal { name, message, status, errno, party } = refusal;
-    json!({
-        "event": event, "id": id, "error": name, "reason": message, "driver": party, "errno": errno,
-        "status": format!("0x{:08X}", status.to_raw()), "status_name": status.name(),
-    })
-}
-
 fn waiting_json((name, state, id, us): &WaitingRow) -> Value {
     json!({ "driver": name, "state": state, "id": id, "us": us })
-}
-
-/// Shows on stderr what a command waits for. On a terminal one line is overwritten; otherwise each message is a new line.
-#[derive(Default)]
-struct Shown {
-    line: bool,
-}
-
-impl Shown {
-    fn waiting(&mut self, waiting: &[WaitingRow]) {
-        let lines: Vec<_> = waiting.iter().map(waiting_line).collect();
-        if lines.is_empty() {
-            return;
-        }
-        if std::io::stderr().is_terminal() {
-            eprint!("\r\x1b[K{}", clean(&lines.join("; ")));
-            let _ = std::io::stderr().flush();
-            self.line = true;
-        } else {
-            lines.iter().for_each(say::note);
-        }
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.line) {
-            eprint!("\r\x1b[K");
-        }
-    }
 }

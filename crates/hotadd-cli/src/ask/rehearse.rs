@@ -7,9 +7,9 @@ use hotadd_daemon::view::millis;
 use hotadd_wire::{AnswerRow, WireProcessor};
 use serde_json::{Value, json};
 
+use super::error::AskError;
 use super::failure::Failure;
 use super::talk::Talk;
-use super::{AskError, refusal_json};
 use crate::args::Rehearse;
 use crate::say;
 
@@ -28,7 +28,7 @@ pub(crate) fn rehearse(rehearse: &Rehearse) -> Result<bool, AskError> {
             Err(Failure::Refused(refusal)) => {
                 all = false;
                 if ask.json {
-                    say::json(&refusal_json(event, id.0, &refusal));
+                    say::json(&refusal.json(event, id.0));
                 } else {
                     say::line(&refusal.message);
                 }

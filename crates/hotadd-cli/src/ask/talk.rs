@@ -7,10 +7,10 @@ use hotadd_wire::{Decode, Encode, WaitingRow};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::Shown;
 use super::client::{Client, broken};
 use super::failure::Failure;
 use super::patience::{Over, Patience, silent};
+use super::progress::Progress;
 use crate::args::Ask;
 use crate::say;
 
@@ -95,7 +95,7 @@ impl Talk {
         method: &str,
         arguments: &impl Encode,
     ) -> Result<R, Failure> {
-        let mut shown = Shown::default();
+        let mut progress = Progress::default();
         // Until the partition has answered something, it is unknown whether it has read the request.
         let answers = Cell::new(false);
         let goes_on = || {
@@ -117,7 +117,7 @@ impl Talk {
                 {
                     Ok(Ok(waiting)) => {
                         answers.set(true);
-                        shown.waiting(&waiting);
+                        progress.show(&waiting);
                     }
                     // The answer is only for display. A refusal also shows that the partition answers.
                     Ok(Err(_)) => answers.set(true),
@@ -147,7 +147,7 @@ impl Talk {
                 }
             }
         });
-        shown.clear();
+        progress.clear();
         answer
     }
 

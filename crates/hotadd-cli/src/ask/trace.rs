@@ -7,7 +7,7 @@ use hotadd_daemon::trace::{Beginning, Converter, Step, now, unix_ms};
 use hotadd_wire::{self as wire, WaitingRow, WireSet};
 use serde_json::Value;
 
-use super::AskError;
+use super::error::AskError;
 use super::events::{MOST_PAST, Position};
 use super::failure::Failure;
 use super::talk::Talk;

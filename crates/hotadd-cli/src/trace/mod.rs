@@ -5,50 +5,15 @@ mod read;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use clap::Args;
 use hotadd_daemon::trace::{LIMIT, TraceFile};
-use hotadd_daemon::values::duration;
 use serde_json::Value;
 
-use crate::args::Ask;
+use crate::args::Trace;
 use crate::ask::{self, AskError};
 
-/// The most events of a page: a browser takes no more in reasonable time.
-const MOST_ON_PAGE: usize = 250_000;
-
-/// `hotadd trace`.
-#[derive(Args, Debug)]
-#[command(after_help = HELP)]
-pub(crate) struct Trace {
-    /// Write to FILE instead of stdout
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-
-    /// End after this time instead of at Ctrl-C
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-    pub(crate) time: Option<Duration>,
-
-    /// Write a page that replays the run: of the trace in FILE, which run, daemon or this command wrote; without FILE, of the
-    /// running partition
-    #[arg(long, value_name = "FILE", num_args = 0..=1)]
-    #[expect(clippy::option_option, reason = "the option can be given without a value")]
-    pub(crate) html: Option<Option<PathBuf>>,
-
-    #[command(flatten)]
-    pub(crate) ask: Ask,
-}
-
-const HELP: &str = "\
-The trace has the events that the partition has kept (the latest 1,000 at most) and those that happen until \
-the time is up, Ctrl-C is pressed, or the partition ends. It opens in https://ui.perfetto.dev and in \
-chrome://tracing. A file is limited to 64 MiB: then it is renamed to FILE.1, in place of an earlier one, and \
-a new one begins. See docs/tracing.md.
-
-Exit status: 0 on success, 1 if something cannot be read or written, 2 for bad usage, 3 if there is no such \
-partition or its socket is not trusted.";
+use self::read::MOST_ON_PAGE;
 
 /// Writes what is wanted.
 pub(crate) fn run(trace: &Trace) -> Result<bool, AskError> {

@@ -10,7 +10,8 @@ use hotadd_daemon::trace::LIMIT;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::MOST_ON_PAGE;
+/// The most events of a page: a browser takes no more in reasonable time.
+pub(super) const MOST_ON_PAGE: usize = 250_000;
 
 /// The most bytes of a file: one that has reached its limit, and what was written at once after that.
 const MOST_BYTES: u64 = LIMIT + (16 << 20);
