@@ -10,7 +10,7 @@ use std::thread::{self, ThreadId};
 use hotadd::{Driver, Notice, Removal, Veto};
 
 use crate::cause::Cause;
-use crate::ke::{ChangeContext, change_of};
+use crate::change::{ChangeContext, change_of};
 use crate::notice::{self, CNotice};
 use crate::queue::Queue;
 

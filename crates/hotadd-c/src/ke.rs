@@ -10,11 +10,13 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hotadd::{ActiveSet, GROUP_SIZE, Notice, ProcessorIndex, State, Status};
+use hotadd::{ActiveSet, GROUP_SIZE, ProcessorIndex, Status};
 
 use crate::callee::{Function, KeCallback};
+use crate::change::ProcessorNumber;
 use crate::failure::{Failure, failed, raw, text, told, value_or};
-use crate::partition::{Member, write_ids};
+use crate::member::Member;
+use crate::partition::write_ids;
 use crate::registration::{NO_REPLAY, REGISTRATIONS, Registration};
 use crate::{forked, program};
 
@@ -27,45 +29,6 @@ const INVALID_INDEX: u32 = 0xffff_ffff;
 
 /// The length to which a program's name is cut, so that a number still fits after it.
 const LONGEST_NAME: usize = 32;
-
-/// `PROCESSOR_NUMBER`.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct ProcessorNumber {
-    group: u16,
-    number: u8,
-    reserved: u8,
-}
-
-impl From<ProcessorIndex> for ProcessorNumber {
-    fn from(index: ProcessorIndex) -> Self {
-        let number = index.number();
-        Self { group: number.group, number: number.number, reserved: 0 }
-    }
-}
-
-/// `KE_PROCESSOR_CHANGE_NOTIFY_CONTEXT`.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct ChangeContext {
-    state: i32,
-    nt_number: u32,
-    status: i32,
-    number: ProcessorNumber,
-}
-
-/// The change that a notice means on Windows. `None` for states that Windows does not define (X1).
-pub(crate) fn change_of(notice: &Notice) -> Option<ChangeContext> {
-    let state = match notice.state() {
-        State::AddStart => 0,
-        State::AddComplete => 1,
-        State::AddFailure => 2,
-        _ => return None,
-    };
-    let index = notice.processor().index;
-    let status = raw(notice.status());
-    Some(ChangeContext { state, nt_number: index.get(), status, number: index.into() })
-}
 
 /// Stores a failure, and prints it.
 fn printed<T>(function: &str, result: Result<T, Failure>, otherwise: T) -> T {

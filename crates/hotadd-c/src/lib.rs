@@ -7,11 +7,13 @@
 
 mod callee;
 mod cause;
+mod change;
 mod dispatch;
 mod failure;
 mod forked;
 mod handles;
 mod ke;
+mod member;
 mod notice;
 mod page;
 mod parallelism;

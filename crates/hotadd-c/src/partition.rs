@@ -3,18 +3,16 @@
 #![expect(unreachable_pub, reason = "the names are exported, the module is not")]
 
 use std::ffi::{c_char, c_int};
-use std::path::PathBuf;
 use std::ptr;
 use std::sync::Arc;
 
 use hotadd::hardware::Simulated;
-use hotadd::{HardwareId, Partition, ProcessorIndex};
-use hotadd_percpu::cpu;
+use hotadd::{Partition, ProcessorIndex};
 
-use crate::cause::Cause;
 use crate::dispatch::request;
 use crate::failure::{Failure, text, told, value_or};
 use crate::handles::Table;
+use crate::member::Member;
 use crate::{forked, program};
 
 /// The partition as C sees it. There is no such structure: a pointer to one is a handle.
@@ -23,60 +21,6 @@ use crate::{forked, program};
 pub struct CPartition([u8; 0]);
 
 pub(crate) static PARTITIONS: Table<Member> = Table::new("partition");
-
-/// A partition, and the cause of the latest failure in it.
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) partition: Partition,
-    pub(crate) cause: Arc<Cause>,
-    /// Whether its processors are those of this machine, on which threads run.
-    pub(crate) real: bool,
-}
-
-impl Member {
-    /// A partition in this process.
-    pub(crate) fn local(partition: Partition) -> Result<Self, Failure> {
-        let cause = Arc::new(Cause::default());
-        let seen = Arc::clone(&cause);
-        partition.observe(move |event| seen.observe(event))?.detach();
-        let real = partition.hardware() != "simulated";
-        Ok(Self { partition, cause, real })
-    }
-
-    /// The partition of another process. It does not say who refused before it has told all parties of the failure.
-    pub(crate) fn connected(name: &str) -> Result<Self, Failure> {
-        let path = if hotadd_wire::is_name(name) {
-            hotadd_wire::runtime_dir().join(name)
-        } else {
-            PathBuf::from(name)
-        };
-        let partition = Partition::connect(path)?;
-        let real = partition.hardware() != "simulated";
-        Ok(Self { partition, cause: Arc::default(), real })
-    }
-
-    /// The index of the processor that this thread runs on. `None` if the processor is not in the set.
-    pub(crate) fn current(&self) -> Option<ProcessorIndex> {
-        if !self.real {
-            return None;
-        }
-        let id = cpu::current()?;
-        self.partition.read().active(HardwareId(id)).map(|processor| processor.index)
-    }
-
-    pub(crate) fn add(&self, id: u32) -> Result<(), Failure> {
-        request("adding", || Ok(self.partition.add(HardwareId(id)).map(drop)?))
-    }
-
-    pub(crate) fn remove(&self, id: u32) -> Result<(), Failure> {
-        request("removing", || Ok(self.partition.remove(HardwareId(id)).map(drop)?))
-    }
-
-    pub(crate) fn candidates(&self) -> Result<Vec<u32>, Failure> {
-        let ids = request("listing candidates", || Ok(self.partition.candidates()?))?;
-        Ok(ids.iter().map(|id| id.0).collect())
-    }
-}
 
 /// Writes the first `length` ids, and returns how many there are.
 ///

@@ -6,7 +6,7 @@ use hotadd::hardware::{Affinity, Tree};
 use hotadd::{CpuList, Error, Follow, Partition, Status};
 
 use crate::failure::Failure;
-use crate::partition::Member;
+use crate::member::Member;
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
 

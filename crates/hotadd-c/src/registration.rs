@@ -14,7 +14,8 @@ use crate::dispatch::{self, refuse_inside, request};
 use crate::failure::{Failure, failed, text, told, value_or};
 use crate::forked;
 use crate::handles::Table;
-use crate::partition::{CPartition, Member, PARTITIONS};
+use crate::member::Member;
+use crate::partition::{CPartition, PARTITIONS};
 use crate::queue::Queue;
 
 /// The registration as C sees it. There is no such structure: a pointer to one is a handle.
