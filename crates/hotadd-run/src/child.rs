@@ -12,9 +12,9 @@ use hotadd_daemon::descriptors;
 use hotadd_service::children::Children;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
-use crate::Options;
 use crate::fence::Way;
-use crate::session::Message;
+use crate::message::Message;
+use crate::options::Options;
 
 /// How long leftover processes have to end when told to, before they are killed.
 const GRACE: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use hotadd_daemon::parties::OutputSink;
 use hotadd_service::host::Said;
 
-use crate::session::Message;
+use crate::message::Message;
 
 /// How many lines may be queued. A driver that prints more than can be shown is made to wait; its output does not pile up in
 /// memory.

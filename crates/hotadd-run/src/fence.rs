@@ -13,7 +13,8 @@ use hotadd::hardware::{
 };
 use hotadd_service::children::Start;
 
-use crate::{CannotBegin, Over};
+use crate::failure::CannotBegin;
+use crate::options::Over;
 
 /// The prefix of the cgroups of runs. The process id follows.
 const PREFIX: &str = "hotadd-run.";

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hotadd::{Driver, HardwareId, Notice, Removal, Status, Veto};
 
-use crate::session::Message;
+use crate::message::Message;
 
 /// The time limit of an answer of the load.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,8 +9,9 @@ use hotadd::hardware::{Hardware, Simulated};
 use hotadd::{CpuList, Follow, HardwareId, Partition};
 use hotadd_daemon::spec::SimulateSpec;
 
+use crate::failure::CannotBegin;
 use crate::fence::{Built, Fence};
-use crate::{Add, CannotBegin, Options};
+use crate::options::{Add, Options};
 
 /// What a run will do.
 #[derive(Debug)]

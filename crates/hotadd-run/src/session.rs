@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use hotadd::{CpuList, Event, Follow, HardwareId, Partition, Registration};
+use hotadd::{CpuList, Event, Follow, Partition, Registration};
 use hotadd_daemon::parties::{Parties, Terms};
 use hotadd_daemon::trace::Tracer;
 use hotadd_daemon::view::{View, Weight};
@@ -15,13 +15,17 @@ use hotadd_service::children::Ending;
 use hotadd_service::{Record, Service};
 
 use crate::child::{self, Child};
+use crate::display::{Display, News};
 use crate::driver_output::{DriverOutput, OutputQueue};
 use crate::fail_on::Failures;
+use crate::failure::CannotBegin;
 use crate::fence::Fence;
+use crate::first;
 use crate::load::Load;
+use crate::message::{Message, Received};
+use crate::options::Options;
 use crate::plan::{self, Course, Plan};
-use crate::signals::{self, Received};
-use crate::{CannotBegin, Display, News, Options, first};
+use crate::signals;
 
 /// How often the TUI is drawn when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -41,31 +45,6 @@ const NOT_FOUND: u8 = 127;
 
 /// The exit status of a run that failed only by `--fail-on`.
 const FAILED: i32 = 1;
-
-/// Messages of the other threads to the main thread.
-pub(crate) enum Message {
-    /// From the partition. The event may come from any thread.
-    Event(Box<Event>),
-    Signal(Received),
-    /// From the built-in load: steps per second by processor.
-    Rates(BTreeMap<HardwareId, f64>),
-    /// All drivers have registered, or the reason why one did not.
-    Registered(Result<(), String>),
-    /// From a driver's process.
-    Output(DriverOutput),
-    /// All drivers are deregistered, and their processes have ended.
-    Left,
-    /// Processors that appear cannot be followed.
-    NotFollowed(hotadd::Error),
-    /// Where metrics are served.
-    Metrics(String),
-    /// The trace cannot be continued.
-    Untraced(String),
-    /// Everything planned was done.
-    Planned,
-    /// The command ended.
-    Ended(Ending),
-}
 
 /// A run under way.
 pub(crate) struct Session<D> {

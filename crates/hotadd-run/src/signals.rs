@@ -10,15 +10,7 @@ use signal_hook::iterator::exfiltrator::origin::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
 use signal_hook::low_level::siginfo::Cause;
 
-use crate::session::Message;
-
-/// A signal, and whether the command has received it too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    pub(crate) number: i32,
-    /// From the terminal, which sends it to every process in the foreground and thus to the command too.
-    pub(crate) from_terminal: bool,
-}
+use crate::message::{Message, Received};
 
 /// Ends this process with this exit status. If the status stands for a signal that asks a program to end, the process ends by
 /// that signal: a service manager takes that for a clean stop, and a shell stops its script.

@@ -7,8 +7,11 @@ use hotadd_daemon::parties::{Beginning, Terms};
 use hotadd_daemon::spec::DriverSpec;
 use hotadd_service::{Service, ServiceError};
 
-use super::{Message, Session, TICK};
-use crate::{CannotBegin, Display, News, Options};
+use super::{Session, TICK};
+use crate::display::{Display, News};
+use crate::failure::CannotBegin;
+use crate::message::Message;
+use crate::options::Options;
 
 impl<D: Display> Session<D> {
     /// Starts the service for parties in other processes, if there are to be any.
