@@ -5,16 +5,9 @@ use std::collections::HashMap;
 use zbus::names::WellKnownName;
 use zbus::zvariant::OwnedValue;
 
+use crate::freedesktop::{BUS, BUS_PATH, NAME_OWNER_CHANGED};
 use crate::message::{Encode, Message, MessageError, Outgoing};
 pub use crate::peer::PeerName;
-
-/// The bus itself, as a peer on it.
-pub const BUS: &str = "org.freedesktop.DBus";
-const BUS_PATH: &str = "/org/freedesktop/DBus";
-
-/// The match rule for every name that disappears.
-pub const NAMES_GOING: &str = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
-    member='NameOwnerChanged',arg2=''";
 
 /// Flag of RequestName: fail rather than queue.
 pub const DO_NOT_QUEUE: u32 = 4;
@@ -39,7 +32,7 @@ pub fn call(method: &str, arguments: &impl Encode) -> Result<Message, MessageErr
 /// Decodes the bus's signal that a name has a new owner: the name, and its owner now.
 #[must_use]
 pub fn name_owner_changed(message: &Message) -> Option<(String, Option<PeerName>)> {
-    if message.head().member() != "NameOwnerChanged" {
+    if message.head().member() != NAME_OWNER_CHANGED {
         return None;
     }
     let (name, _, owner) = message.arguments::<(String, String, String)>().ok()?;

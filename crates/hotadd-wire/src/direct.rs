@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use zbus::zvariant::Value;
 
 use crate::arguments::{StandardError, arguments, no_arguments, unknown_method};
-use crate::bus::{BUS, is_service_name};
+use crate::bus::is_service_name;
+use crate::freedesktop::{BUS, INTROSPECTABLE, PEER, PROPERTIES};
 use crate::limits::text;
 use crate::message::Message;
 use crate::peer::{PARTITION_PEER, PeerName};
-use crate::standard::{INTROSPECTABLE, PEER, PROPERTIES, peer};
+use crate::standard::peer;
 
 /// What Introspect returns at the path of the bus.
 const BUS_XML: &str = include_str!("direct.xml");

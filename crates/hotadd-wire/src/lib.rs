@@ -14,6 +14,7 @@ pub mod bus;
 mod calls;
 mod decode;
 mod direct;
+pub mod freedesktop;
 pub mod handshake;
 mod limits;
 mod message;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use zbus::message::{Builder, Flags, Header, Type as MessageType};
 use zbus::zvariant::{DynamicType, Fd, Signature, Structure, Type, Value};
 
-use crate::names::STANDARD_ERROR;
+use crate::freedesktop;
 use crate::peer::{Addressing, PARTITION_PEER, PeerName};
 
 /// A type that can be encoded as the arguments of a message.
@@ -109,7 +109,7 @@ impl Message {
     /// # Errors
     /// If the name is invalid.
     pub fn standard_error(&self, name: &str, text: &str) -> Result<Self, MessageError> {
-        self.error(&format!("{STANDARD_ERROR}{name}"), &text)
+        self.error(&format!("{}{name}", freedesktop::ERROR), &text)
     }
 
     /// The type.

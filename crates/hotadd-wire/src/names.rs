@@ -1,5 +1,7 @@
 //! The names of the protocol: interfaces, paths, errors, flags, and a partition's name on a bus.
 
+use crate::freedesktop::{ACCESS_DENIED, INTERACTIVE_AUTHORIZATION_REQUIRED};
+
 /// The interface of a partition.
 pub const PARTITION: &str = "org.hotadd.Partition1";
 
@@ -26,15 +28,9 @@ pub(crate) const CRASH_ERROR: &str = "org.hotadd.Error.Crashed.";
 /// The prefix of the error names of `org.hotadd.Partition1`.
 pub const ERROR: &str = "org.hotadd.Error.";
 
-/// The prefix of the standard D-Bus error names.
-pub(crate) const STANDARD_ERROR: &str = "org.freedesktop.DBus.Error.";
-
 /// The D-Bus errors by which a partition denies a request. The second means that the request would be permitted with a password,
 /// and that the call did not allow interactive authorization.
-pub const DENIALS: [&str; 2] = [
-    "org.freedesktop.DBus.Error.AccessDenied",
-    "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
-];
+pub const DENIALS: [&str; 2] = [ACCESS_DENIED, INTERACTIVE_AUTHORIZATION_REQUIRED];
 
 /// Flag of Register: the party is told only of later processors (R2).
 pub const LATER_ONLY: u32 = 1;

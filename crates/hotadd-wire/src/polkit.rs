@@ -4,13 +4,9 @@ use std::collections::HashMap;
 
 use zbus::zvariant::Value;
 
+use crate::freedesktop::{POLKIT_AUTHORITY, POLKIT_PATH};
 use crate::message::{Message, MessageError, Outgoing};
 use crate::peer::PeerName;
-
-/// polkit's name on a bus.
-pub const NAME: &str = "org.freedesktop.PolicyKit1";
-const PATH: &str = "/org/freedesktop/PolicyKit1/Authority";
-const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
 
 /// Flag of CheckAuthorization: a user may be asked for a password.
 const ALLOW_INTERACTION: u32 = 1;
@@ -53,5 +49,5 @@ pub fn answer(reply: &Message) -> Option<(bool, bool)> {
 }
 
 fn call(method: &'static str) -> Result<Outgoing<'static>, MessageError> {
-    Outgoing::call(PATH, INTERFACE, method)
+    Outgoing::call(POLKIT_PATH, POLKIT_AUTHORITY, method)
 }

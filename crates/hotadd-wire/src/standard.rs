@@ -5,15 +5,12 @@ use std::collections::HashMap;
 use zbus::zvariant::{OwnedValue, Value};
 
 use crate::arguments::{StandardError, arguments, no_arguments, unknown_method};
+use crate::freedesktop::{INTROSPECTABLE, PEER, PROPERTIES};
 use crate::message::{Message, MessageError};
 use crate::names::{PARTITION, PARTITION_PATH};
 
 /// What Introspect returns at the partition's path.
 const PARTITION_XML: &str = include_str!("org.hotadd.Partition1.xml");
-
-pub(crate) const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
-pub(crate) const PEER: &str = "org.freedesktop.DBus.Peer";
-pub(crate) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 type Answer = Result<Message, StandardError>;
 

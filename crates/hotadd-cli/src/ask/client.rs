@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use hotadd::Status;
+use hotadd_wire::freedesktop::{PEER, PROPERTIES, SERVICE_UNKNOWN};
 use hotadd_wire::{
     BusAddress, Decode, ERROR, Encode, Kind, MACHINE_BUS_NAME, Message, MessageError, Outgoing,
     PARTITION, PARTITION_PATH, Stream, WireError, bus_name, hardware,
@@ -14,12 +15,6 @@ use super::connection::{Connection, Lost};
 use super::failure::{Failure, Refusal, several};
 use super::found::{Found, Warn};
 use super::patience::Process;
-
-const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
-const PEER: &str = "org.freedesktop.DBus.Peer";
-
-/// The error of a bus on which no process owns the name.
-const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
 
 /// How long a bus may take to say which process a partition is.
 const BRIEF: Duration = Duration::from_secs(1);
@@ -129,7 +124,7 @@ impl Client {
         }
         let head = reply.head();
         let name = head.error_name();
-        if name == NOBODY {
+        if name == SERVICE_UNKNOWN {
             let name = self.name.as_deref();
             return Err(Failure::NoPartition(name.map_or_else(String::new, nobody)));
         }

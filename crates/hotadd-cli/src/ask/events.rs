@@ -1,11 +1,9 @@
 //! The events of a running partition, from a number on, as they come.
 
+use hotadd_wire::freedesktop::UNKNOWN_METHOD;
 use serde_json::Value;
 
 use super::failure::Failure;
-
-/// The error of a partition that does not know GetEvents.
-const UNKNOWN: &str = "org.freedesktop.DBus.Error.UnknownMethod";
 
 /// After so many past events, those that come meanwhile are no longer waited for. A partition keeps 1,000.
 pub(crate) const MOST_PAST: usize = 10_000;
@@ -38,7 +36,7 @@ impl Position {
     /// Reads the answer of GetEvents to that number. The next number is that of the event after it.
     pub(crate) fn read(&mut self, answer: Result<Answer, Failure>) -> Result<Part, Failure> {
         let (first, events) = match answer {
-            Err(Failure::Refused(refusal)) if refusal.name == UNKNOWN => {
+            Err(Failure::Refused(refusal)) if refusal.name == UNKNOWN_METHOD => {
                 return Err(Failure::Broken(
                     "the partition runs an earlier version of hotadd, whose events cannot be followed"
                         .to_owned(),

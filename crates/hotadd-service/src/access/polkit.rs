@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hotadd_wire::bus::{self, PeerName, error_text};
+use hotadd_wire::freedesktop::{POLKIT, SERVICE_UNKNOWN};
 use hotadd_wire::{Kind, Message, MessageError, RequestError, polkit};
 use tokio::time::Instant;
 
@@ -16,8 +17,6 @@ use crate::access::authority::Question;
 use crate::access::policy::Access;
 use crate::object::session::MOST_PARTIES;
 use crate::text::presentable;
-
-pub(crate) use hotadd_wire::polkit::NAME;
 
 /// The number of unanswered calls of one connection that the system bus forwards (`max_replies_per_connection`, unless it is
 /// configured otherwise). It would refuse more calls in the middle of a transaction.
@@ -35,9 +34,6 @@ const MOST_OF_USER: usize = 8;
 /// The maximum number of open questions. Together with the maximum number of parties on such a bus, this is the number
 /// of unanswered calls of one connection that the bus forwards: questions must not keep a party from being asked.
 const MOST: usize = MOST_UNANSWERED - MOST_PARTIES;
-
-/// The error of a bus if nobody owns a name, and no service of that name can be started.
-const NOBODY: &str = "org.freedesktop.DBus.Error.ServiceUnknown";
 
 /// The open questions of one bus.
 pub(crate) struct Polkit {
@@ -90,7 +86,7 @@ impl Polkit {
             return Vec::new();
         }
         let Some(owner) = self.owner.clone() else {
-            return self.search(bus::call("StartServiceByName", &(NAME, 0_u32)));
+            return self.search(bus::call("StartServiceByName", &(POLKIT, 0_u32)));
         };
         let mut calls = Vec::new();
         for open in std::mem::take(&mut self.unasked) {
@@ -139,7 +135,7 @@ impl Polkit {
         }
         self.search = None;
         if reply.kind() != Kind::Reply {
-            if reply.head().error_name() == NOBODY {
+            if reply.head().error_name() == SERVICE_UNKNOWN {
                 let unasked = std::mem::take(&mut self.unasked);
                 unasked.into_iter().for_each(|open| open.by_membership(&self.members));
                 return Some(Vec::new());
@@ -153,7 +149,7 @@ impl Polkit {
                 self.owner = Some(owner);
                 self.go_on()
             }
-            None => self.search(bus::call("GetNameOwner", &NAME)),
+            None => self.search(bus::call("GetNameOwner", &POLKIT)),
         })
     }
 

@@ -13,9 +13,10 @@ use std::task::Poll;
 
 use hotadd::Status;
 use hotadd_wire::bus::{
-    BUS, Credentials, DO_NOT_QUEUE, NAMES_GOING, PRIMARY_OWNER, PeerName, call, credentials,
-    error_text, name_owner_changed,
+    Credentials, DO_NOT_QUEUE, PRIMARY_OWNER, PeerName, call, credentials, error_text,
+    name_owner_changed,
 };
+use hotadd_wire::freedesktop::{BUS, NAMES_GOING, NO_REPLY, POLKIT, POLKIT_OWNERS};
 use hotadd_wire::{BusAddress, Encode, Kind, Message};
 use rustix::process::geteuid;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -24,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::access::authority::{Authority, Claim, Question};
 use crate::access::peer;
 use crate::access::policy::Trust;
-use crate::access::polkit::{self, Polkit};
+use crate::access::polkit::Polkit;
 use crate::object::core::Core;
 use crate::object::serve::{Served, take};
 use crate::object::session::Session;
@@ -36,10 +37,6 @@ use crate::transport::outbox::Outbox;
 use crate::transport::reader::{Lost, Reader};
 use crate::transport::route::{OverBus, Route};
 use crate::transport::socket::Socket;
-
-/// Subscribes to changes of the owner of the authority's name.
-const AUTHORITY: &str = "type='signal',sender='org.freedesktop.DBus',\
-    interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.freedesktop.PolicyKit1'";
 
 /// The maximum number of peers that may only look, of one user and of all users. The rest is reserved for
 /// other peers.
@@ -118,7 +115,7 @@ impl Bus {
         bus.ask("Hello", &()).await?;
         bus.ask("AddMatch", &NAMES_GOING).await?;
         if bus.core.access.is_machine() {
-            bus.ask("AddMatch", &AUTHORITY).await?;
+            bus.ask("AddMatch", &POLKIT_OWNERS).await?;
         }
         let name = bus.core.bus_name.clone();
         let reply = bus.ask("RequestName", &(name.as_str(), DO_NOT_QUEUE)).await?;
@@ -257,7 +254,7 @@ impl Bus {
     fn heard(&mut self, message: &Message) {
         let Some(serial) = message.reply_to() else {
             if let Some((name, owner)) = name_owner_changed(message) {
-                if name == polkit::NAME {
+                if name == POLKIT {
                     self.polkit.owned_by(owner);
                 } else if let (Some(name), None) = (PeerName::parse(&name), owner) {
                     self.gone(&name);
@@ -273,9 +270,7 @@ impl Bus {
         }
         let head = message.head();
         // A `NoReply` because the peer has gone is ignored. The end of its name reports that better.
-        if message.kind() == Kind::Error
-            && head.error_name() != "org.freedesktop.DBus.Error.NoReply"
-        {
+        if message.kind() == Kind::Error && head.error_name() != NO_REPLY {
             let reason =
                 format!("the bus did not deliver a message to it: {}", error_text(message));
             let loss = Loss { status: Status::IO_DEVICE_ERROR, reason };
