@@ -1,7 +1,7 @@
 //! The limits of the protocol, and functions that shorten texts and rows to them.
 
-/// The largest message that either side accepts, in bytes. The largest message that either side sends is a set of 2,048
-/// processors, about
+/// The largest message that either side accepts, in bytes. A set of 2,048 processors takes about 16 KiB. Answers with rows and texts
+/// are shortened to fit: [`Room`], [`row_text`].
 pub const MAX_MESSAGE: usize = 128 * 1024;
 
 /// The maximum length of a reason on the wire, in bytes.
@@ -37,7 +37,8 @@ pub fn row_text(rows: usize) -> usize {
     ((MAX_MESSAGE - HEADER_BYTES) / rows.max(1)).saturating_sub(RESULT_BYTES).min(MAX_REASON)
 }
 
-/// KiB.
+/// The text as it can be sent: at most this many bytes, cut between characters, and without NUL, which D-Bus does not allow in a
+/// string.
 #[must_use]
 pub fn text(text: &str, most: usize) -> String {
     // The replacement is longer than a NUL.
@@ -48,7 +49,28 @@ pub fn text(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hotadd_core::{ActiveSet, HardwareId, MAX_PROCESSORS};
+
     use super::*;
+    use crate::message::Message;
+    use crate::names::{PARTITION, PARTITION_PATH};
+    use crate::values::set;
+
+    #[test]
+    fn the_largest_set_takes_about_16_kib_of_a_message() {
+        let ids: Vec<_> = (0..MAX_PROCESSORS).map(HardwareId).collect();
+        let largest = ActiveSet::first(&ids, MAX_PROCESSORS).unwrap();
+        let call = Message::call(PARTITION_PATH, PARTITION, "GetSet", &()).unwrap();
+        let bytes = call.reply(&set(&largest)).unwrap().bytes().len();
+        assert_eq!(bytes >> 10, 16, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_has_no_nul() {
+        assert_eq!(text("a\u{e9}b", 2), "a");
+        assert_eq!(text("a\u{e9}b", 3), "a\u{e9}");
+        assert_eq!(text("a\0b", 10), "a\u{fffd}b");
+    }
 
     #[test]
     fn a_reason_is_cut_to_4096_bytes() {
