@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
-use hotadd::{Error, Event, EventKind, HardwareId, State, Status, Veto};
+use hotadd::{Error, Event, EventKind, HardwareId, PartyId, State, Status, Veto};
 use hotadd_service::Why;
 use hotadd_wire::{self as wire, WireProcessor};
 use zbus::Message;
@@ -44,6 +45,17 @@ fn no_answer_in_time_is_a_veto_and_a_late_one_is_dropped() {
     peer.call::<_, Changed>("Add", &1_u32).unwrap();
     let failure = peer.call::<_, ()>("Deregister", &asked.party).unwrap_err();
     assert_eq!(failure.name, "org.hotadd.Error.NotRegistered");
+}
+
+#[test]
+fn l3_a_registration_with_a_time_limit_of_0_has_5_seconds() {
+    let served = Served::new(1, 1);
+    let peer = served.peer();
+    for (asked_ms, given_ms) in [(0, 5_000), (1, 1), (600_000, 600_000)] {
+        let party = peer.register("pool", wire::LATER_ONLY, 0, asked_ms);
+        let given = served.service().time_limit(PartyId(party));
+        assert_eq!(given, Some(Duration::from_millis(given_ms)), "{asked_ms} ms were asked for");
+    }
 }
 
 #[test]
