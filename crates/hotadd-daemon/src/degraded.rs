@@ -23,7 +23,7 @@ pub fn since(name: &str, since: SystemTime, reason: &str) -> String {
 }
 
 /// The message that the party is present again.
-pub(crate) fn over(name: &str) -> String {
+pub(crate) fn present_again(name: &str) -> String {
     format!("{name} is registered again and is asked as before")
 }
 

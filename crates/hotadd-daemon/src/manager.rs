@@ -206,7 +206,9 @@ impl Manager {
             timeout,
             // Logged directly, not through the main thread: a driver that prints more than can be written waits for its own
             // output.
-            output: Arc::new(move |driver, said| to.said(driver, &Note::of_driver(driver, &said))),
+            output: Arc::new(move |driver, output| {
+                to.output(driver, &Note::of_driver(driver, &output));
+            }),
         }
     }
 

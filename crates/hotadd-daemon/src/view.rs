@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hotadd::{Event, EventKind, Follow, HardwareId, Occasion, State};
-use hotadd_service::host::Said;
+use hotadd_service::host::Output;
 
 use crate::degraded;
 
@@ -132,12 +132,14 @@ impl ProcessorRow {
 impl Note {
     /// The line for output of a driver.
     #[must_use]
-    pub fn of_driver(driver: &str, said: &Said) -> Self {
-        let (weight, text) = match said {
-            Said::Printed(text) => (Weight::Plain, format!("{driver}: {text}")),
-            Said::Breach(what) => (Weight::Bad, format!("breach by {driver}: {what}")),
-            Said::Fault(_, what) => (Weight::Bad, format!("{driver} {what}")),
-            Said::Unloaded(left) | Said::Left(left) => (Weight::Plain, format!("{driver}: {left}")),
+    pub fn of_driver(driver: &str, output: &Output) -> Self {
+        let (weight, text) = match output {
+            Output::Printed(text) => (Weight::Plain, format!("{driver}: {text}")),
+            Output::Breach(what) => (Weight::Bad, format!("breach by {driver}: {what}")),
+            Output::Fault(_, what) => (Weight::Bad, format!("{driver} {what}")),
+            Output::Unloaded(left) | Output::LeftMemory(left) => {
+                (Weight::Plain, format!("{driver}: {left}"))
+            }
         };
         Self { text, weight }
     }
@@ -208,8 +210,8 @@ impl View {
     }
 
     /// Records output of a driver. Returns the line to show for it.
-    pub fn hear(&mut self, driver: &str, said: &Said) -> Note {
-        let note = Note::of_driver(driver, said);
+    pub fn output(&mut self, driver: &str, output: &Output) -> Note {
+        let note = Note::of_driver(driver, output);
         self.keep(&note);
         note
     }
@@ -357,7 +359,7 @@ impl View {
                 (Weight::Plain, format!("{id} appeared{follows}"))
             }
             EventKind::Missing => (Weight::Bad, degraded::now(party, reason)),
-            EventKind::Present => (Weight::Good, degraded::over(party)),
+            EventKind::Present => (Weight::Good, degraded::present_again(party)),
             EventKind::Breach => {
                 let who = if party.is_empty() { String::new() } else { format!(" by {party}") };
                 (

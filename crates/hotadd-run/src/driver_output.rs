@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use hotadd_daemon::parties::OutputSink;
-use hotadd_service::host::Said;
+use hotadd_service::host::Output;
 
 use crate::message::Message;
 
@@ -15,7 +15,7 @@ const MOST: usize = 1024;
 /// Output of a driver.
 pub(crate) struct DriverOutput {
     pub(crate) driver: String,
-    pub(crate) output: Said,
+    pub(crate) output: Output,
     /// Its place in the queue.
     _place: Place,
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use hotadd::text::clean;
 use hotadd::{Event, EventKind};
-use hotadd_service::host::Said;
+use hotadd_service::host::Output;
 
 /// What makes a run fail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,15 +71,17 @@ impl Failures {
     }
 
     /// Notes the output of a driver.
-    pub(crate) fn said(&mut self, driver: &str, said: &Said) {
-        match said {
-            Said::Breach(what) if self.on.breach => {
+    pub(crate) fn output(&mut self, driver: &str, output: &Output) {
+        match output {
+            Output::Breach(what) if self.on.breach => {
                 self.note("breach", &format!("breach by {driver}: {what}"));
             }
-            Said::Fault(_, what) if self.on.fault => {
+            Output::Fault(_, what) if self.on.fault => {
                 self.note("fault", &format!("{driver} {what}"));
             }
-            Said::Left(what) if self.on.fault => self.note("fault", &format!("{driver}: {what}")),
+            Output::LeftMemory(what) if self.on.fault => {
+                self.note("fault", &format!("{driver}: {what}"));
+            }
             _ => {}
         }
     }
@@ -119,13 +121,13 @@ mod tests {
     #[test]
     fn the_first_failure_is_told_and_the_others_are_counted() {
         let mut failures = Failures::new(FailOn { fault: true, ..FailOn::default() });
-        failures.said("x.sys", &Said::Breach("it is not asked for".to_owned()));
-        failures.said("x.sys", &Said::Unloaded("unloaded, 0 bytes of pool left".to_owned()));
+        failures.output("x.sys", &Output::Breach("it is not asked for".to_owned()));
+        failures.output("x.sys", &Output::Unloaded("unloaded, 0 bytes of pool left".to_owned()));
         assert_eq!(failures.reason(), None);
-        failures.said("x.sys", &Said::Left("unloaded, 64 bytes of pool left".to_owned()));
+        failures.output("x.sys", &Output::LeftMemory("unloaded, 64 bytes of pool left".to_owned()));
         let first = "--fail-on fault: x.sys: unloaded, 64 bytes of pool left";
         assert_eq!(failures.reason().as_deref(), Some(first));
-        failures.said("x.sys", &Said::Left("again".to_owned()));
+        failures.output("x.sys", &Output::LeftMemory("again".to_owned()));
         assert_eq!(failures.reason(), Some(format!("{first} (and 1 more)")));
     }
 }

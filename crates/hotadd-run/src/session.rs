@@ -275,13 +275,13 @@ impl<D: Display> Session<D> {
 
     /// Shows the output of a driver.
     fn driver_output(&mut self, line: &DriverOutput) {
-        self.failures.said(&line.driver, &line.output);
+        self.failures.output(&line.driver, &line.output);
         if let Some(trace) = &self.trace {
-            trace.said(&line.driver, &line.output);
+            trace.output(&line.driver, &line.output);
         }
         let epoch = self.partition.epoch().0;
-        self.display.record(&Record::said(&line.driver, &line.output, epoch));
-        let note = self.view.hear(&line.driver, &line.output);
+        self.display.record(&Record::output(&line.driver, &line.output, epoch));
+        let note = self.view.output(&line.driver, &line.output);
         self.display.show(News::Note(Some(&note)), &self.view);
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Played {
     /// The status with which DriverEntry failed although no call was made to fail.
     pub(crate) refused_load: Option<String>,
     /// The adds that the driver itself decided, in order.
-    pub(crate) adds: Vec<Decided>,
+    pub(crate) adds: Vec<AddDecision>,
     pub(crate) found: Vec<Found>,
     pub(crate) steps: Vec<Step>,
     /// The calls that could have failed: the point's name, the position of the call, and how often it was made.
@@ -48,7 +48,7 @@ pub(crate) struct Named {
 
 /// A driver's decision on a processor that nobody else refused.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Decided {
+pub(crate) struct AddDecision {
     pub(crate) index: u32,
     /// Whether the processor's group had active processors when the driver was loaded.
     pub(crate) group_was_active: bool,

@@ -166,7 +166,7 @@ fn host(
         time_limit: LIMIT,
         grace: LIMIT,
         loads: driver != "sample:isolated",
-        heard: None,
+        on_output: None,
         required: None,
     };
     Ok(Host::start(partition, service, spec)?)

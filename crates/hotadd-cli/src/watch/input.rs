@@ -6,7 +6,7 @@ use super::cursor::Pane;
 use super::details;
 use super::layout::Layout;
 use super::map;
-use super::model::{Action, Link, Message, Model, Popup};
+use super::model::{Action, Connection, Message, Model, Popup};
 
 /// The most requests of one partition that wait for an answer. A partition permits more on one connection.
 const MOST_RUNNING: usize = 8;
@@ -124,9 +124,9 @@ fn with_processor(model: &mut Model, action: fn(u32) -> Action) -> Option<Comman
 fn act(model: &mut Model, action: Action) -> Option<Command> {
     let shown = model.shown;
     let watched = model.current_mut();
-    let why = match &watched.link {
-        Link::Connecting => Some("it is not connected yet".to_owned()),
-        Link::Ended(..) => Some(format!("{} has ended", watched.name)),
+    let why = match &watched.connection {
+        Connection::Connecting => Some("it is not connected yet".to_owned()),
+        Connection::Ended(..) => Some(format!("{} has ended", watched.name)),
         _ if watched.running.contains(&action) => Some(format!("{} already", action.verb())),
         _ if watched.running.len() >= MOST_RUNNING => {
             Some(format!("{MOST_RUNNING} requests are in progress; wait for one of them"))

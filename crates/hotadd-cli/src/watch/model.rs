@@ -49,7 +49,7 @@ pub(super) enum Popup {
 /// One partition.
 pub(super) struct Watched {
     pub(super) name: String,
-    pub(super) link: Link,
+    pub(super) connection: Connection,
     pub(super) hardware: String,
     pub(super) set: Option<ActiveSet>,
     candidates: BTreeSet<u32>,
@@ -75,7 +75,7 @@ pub(super) struct Watched {
 
 /// The connection to a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Link {
+pub(super) enum Connection {
     Connecting,
     Live,
     /// It is connected and does not answer.
@@ -197,7 +197,7 @@ impl Watched {
     fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            link: Link::Connecting,
+            connection: Connection::Connecting,
             hardware: String::new(),
             set: None,
             candidates: BTreeSet::new(),
@@ -221,11 +221,11 @@ impl Watched {
     /// Takes an update. Returns true if a rehearsal has answers.
     fn take(&mut self, update: Update, now: Instant) -> bool {
         let nothing = matches!(&update, Update::Waiting(waiting) if waiting.is_empty());
-        if nothing && self.waiting.is_empty() && self.link == Link::Live {
+        if nothing && self.waiting.is_empty() && self.connection == Connection::Live {
             return false;
         }
         if !matches!(update, Update::Silent(_) | Update::Ended(..) | Update::Done(..)) {
-            self.link = Link::Live;
+            self.connection = Connection::Live;
         }
         match update {
             Update::Connected { hardware } => {
@@ -248,14 +248,14 @@ impl Watched {
                 self.missing = missing;
             }
             Update::Waiting(waiting) => (self.waiting, self.waiting_at) = (waiting, now),
-            Update::Silent(why) => self.link = Link::Silent(why),
+            Update::Silent(why) => self.connection = Connection::Silent(why),
             Update::Ended(at, why) => {
                 self.waiting.clear();
-                let since = match &self.link {
-                    Link::Ended(since, _) => *since,
+                let since = match &self.connection {
+                    Connection::Ended(since, _) => *since,
                     _ => at,
                 };
-                self.link = Link::Ended(since, why);
+                self.connection = Connection::Ended(since, why);
             }
             Update::Done(action, outcome) => return self.done(action, outcome),
         }

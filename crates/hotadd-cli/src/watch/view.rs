@@ -13,7 +13,7 @@ use super::details;
 use super::input;
 use super::layout::{Layout, SMALLEST, scrolled};
 use super::map;
-use super::model::{Link, Model, Watched};
+use super::model::{Connection, Model, Watched};
 use super::party::Party;
 use super::state::CpuState;
 use crate::ask::lines::{event_text, why};
@@ -115,11 +115,11 @@ impl Page<'_> {
     }
 
     fn state(&self) -> (String, Style) {
-        match &self.watched.link {
-            Link::Connecting => ("connecting".to_owned(), BUSY),
-            Link::Silent(_) => ("does not answer".to_owned(), BAD),
-            Link::Ended(at, _) => (format!("ended at {}", self.model.clock(*at)), BAD),
-            Link::Live => {
+        match &self.watched.connection {
+            Connection::Connecting => ("connecting".to_owned(), BUSY),
+            Connection::Silent(_) => ("does not answer".to_owned(), BAD),
+            Connection::Ended(at, _) => (format!("ended at {}", self.model.clock(*at)), BAD),
+            Connection::Live => {
                 let set = self.watched.set.as_ref();
                 let (count, epoch) = set.map_or((0, 0), |set| (set.count(), set.epoch().0));
                 let all = self.watched.processors.len();
@@ -282,8 +282,8 @@ impl Page<'_> {
 
     /// What the last request led to, or what is under way.
     fn message(&mut self, layout: &Layout) {
-        let why = match &self.watched.link {
-            Link::Silent(why) | Link::Ended(_, why) => Some(why.clone()),
+        let why = match &self.watched.connection {
+            Connection::Silent(why) | Connection::Ended(_, why) => Some(why.clone()),
             _ => None,
         };
         let end = self.y + u16::try_from(layout.message.len()).unwrap_or(1);

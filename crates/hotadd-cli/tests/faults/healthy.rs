@@ -15,9 +15,9 @@ use crate::case::LONG;
 use crate::left::comes_true;
 use crate::recorder::{Journal, Told};
 
-/// A party's place in the calling order.
+/// A registered party: what decides when it is called, and whether its calls are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seat {
+pub(crate) struct TestParty {
     pub(crate) name: &'static str,
     pub(crate) level: i32,
     /// It is in another process or behind a connection. All such parties of a level are asked at the same time.
@@ -47,7 +47,7 @@ pub(crate) struct Fixture {
     pub(crate) journal: Journal,
     events: Arc<Mutex<Vec<Event>>>,
     /// The healthy parties, in the order of registration.
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) parties: Vec<TestParty>,
 }
 
 impl Fixture {
@@ -72,7 +72,7 @@ impl Fixture {
             hardware,
             journal: Journal::default(),
             events,
-            seats: Vec::new(),
+            parties: Vec::new(),
         }
     }
 
@@ -94,7 +94,12 @@ impl Fixture {
             named.as_ref(),
         );
         fixture.hosts.push(healthy.unwrap());
-        fixture.seats.push(Seat { name: "healthy", level: 1, at_once: true, records: false });
+        fixture.parties.push(TestParty {
+            name: "healthy",
+            level: 1,
+            at_once: true,
+            records: false,
+        });
         fixture.agent("there1", 1);
         fixture.here("here2", 2);
         fixture.agent("there2", 2);
@@ -118,7 +123,7 @@ impl Fixture {
     fn here(&mut self, name: &'static str, level: i32) {
         let party = self.partition.registration(name).level(level);
         self.registrations.push(party.register(self.journal.recorder(name)).unwrap());
-        self.seats.push(Seat { name, level, at_once: false, records: true });
+        self.parties.push(TestParty { name, level, at_once: false, records: true });
     }
 
     /// Registers one more party behind the connection, if there is a connection.
@@ -126,7 +131,7 @@ impl Fixture {
         let Some(there) = &self.there else { return };
         let party = there.registration(name).level(level).time_limit(LONG);
         self.registrations.push(party.register(self.journal.recorder(name)).unwrap());
-        self.seats.push(Seat { name, level, at_once: true, records: true });
+        self.parties.push(TestParty { name, level, at_once: true, records: true });
     }
 
     /// Starts a process for a driver, as `hotadd run` does.
@@ -151,7 +156,7 @@ impl Fixture {
             time_limit: limit,
             grace: Duration::from_secs(1),
             loads: false,
-            heard: None,
+            on_output: None,
             required: required.cloned(),
         };
         Host::start(&self.partition, &self.service, spec)

@@ -4,7 +4,7 @@
 use hotadd::{Event, EventKind, State};
 
 use crate::case::{Case, Cause, FAULTY, Occasion};
-use crate::healthy::Seat;
+use crate::healthy::TestParty;
 use crate::recorder::Told;
 
 /// The party that refuses when one after the faulty party must: the party in this process that is asked last.
@@ -13,26 +13,26 @@ pub(crate) const fn refuser(removal: bool) -> &'static str {
 }
 
 /// The parties in the order of asking. Those in one list are asked at the same time.
-fn runs(seats: &[Seat], removal: bool) -> Vec<Vec<&'static str>> {
-    let mut seats: Vec<&Seat> = seats.iter().collect();
+fn runs(parties: &[TestParty], removal: bool) -> Vec<Vec<&'static str>> {
+    let mut parties: Vec<&TestParty> = parties.iter().collect();
     // The sort is stable: within a level and a kind, the order is that of registration.
-    seats.sort_by_key(|seat| (seat.level, seat.at_once));
+    parties.sort_by_key(|party| (party.level, party.at_once));
     if removal {
-        seats.reverse();
+        parties.reverse();
     }
-    let together = |a: &&Seat, b: &&Seat| a.at_once && b.at_once && a.level == b.level;
-    seats.chunk_by(together).map(|run| run.iter().map(|seat| seat.name).collect()).collect()
+    let together = |a: &&TestParty, b: &&TestParty| a.at_once && b.at_once && a.level == b.level;
+    parties.chunk_by(together).map(|run| run.iter().map(|party| party.name).collect()).collect()
 }
 
 /// The calls of an add that every party agrees to.
-pub(crate) fn agreed(seats: &[Seat], id: u32) -> Vec<Told> {
-    let all = runs(seats, false).concat();
+pub(crate) fn agreed(parties: &[TestParty], id: u32) -> Vec<Told> {
+    let all = runs(parties, false).concat();
     let call = |state| all.iter().map(move |name| Told::new(name, state, id));
     call(State::AddStart).chain(call(State::AddComplete)).collect()
 }
 
-/// The calls of a case. `seats` are all registered parties, including the faulty one unless it only registers.
-pub(crate) fn expected(case: &Case, seats: &[Seat]) -> Vec<Told> {
+/// The calls of a case. `parties` are all registered parties, including the faulty one unless it only registers.
+pub(crate) fn expected(case: &Case, parties: &[TestParty]) -> Vec<Told> {
     if case.occasion == Occasion::Replay {
         return replay(case.state);
     }
@@ -49,7 +49,7 @@ pub(crate) fn expected(case: &Case, seats: &[Seat]) -> Vec<Told> {
     };
     // Every party of a run is asked, also after a refusal. Later runs are not asked.
     let mut asked = Vec::new();
-    for run in runs(seats, removal) {
+    for run in runs(parties, removal) {
         let last = stops_at.is_some_and(|name| run.contains(&name));
         asked.extend(run);
         if last {

@@ -7,7 +7,7 @@ use hotadd_service::Named;
 use hotadd_service::host::Host;
 
 use crate::case::{Case, Cause, FAULTY, LONG, Occasion, Place, Standing};
-use crate::healthy::{Fixture, Operator, Seat, told};
+use crate::healthy::{Fixture, Operator, TestParty, told};
 use crate::left::Held;
 use crate::oracle;
 use crate::recorder::{REFUSAL, Told};
@@ -205,16 +205,16 @@ fn judge_result(case: &Case, result: &Result<Change, Error>, limit: Duration) {
 
 /// Checks the calls to each party, and the end of the faulty party.
 fn judge_events(case: &Case, fixture: &Fixture, events: &[Event], limit: Duration) {
-    let mut seats = fixture.seats.clone();
+    let mut parties = fixture.parties.clone();
     if case.occasion != Occasion::Replay {
-        let faulty = Seat { name: FAULTY, level: case.level(), at_once: true, records: false };
+        let faulty = TestParty { name: FAULTY, level: case.level(), at_once: true, records: false };
         // All but the one that registered after it.
-        let at = seats.iter().position(|seat| seat.name == "late1").unwrap_or(seats.len());
-        seats.insert(at, faulty);
+        let at = parties.iter().position(|party| party.name == "late1").unwrap_or(parties.len());
+        parties.insert(at, faulty);
     }
-    let expected = oracle::expected(case, &seats);
+    let expected = oracle::expected(case, &parties);
     assert_eq!(told(events), expected, "{case}: A1-A5, R4, X1: who is called, in order");
-    let recorded = heard_by_recorders(expected, &seats);
+    let recorded = heard_by_recorders(expected, &parties);
     assert_eq!(fixture.journal.take(), recorded, "{case}: the calls that the parties recorded");
     oracle::one_outcome_each(events, case);
 
@@ -284,9 +284,9 @@ fn next_add(case: &Case, fixture: &Fixture, mut active: Vec<u32>) {
     let added = fixture.partition.add(HardwareId(id));
     assert!(added.is_ok(), "{when} works: {added:?}");
     let events = fixture.events();
-    let expected = oracle::agreed(&fixture.seats, id);
+    let expected = oracle::agreed(&fixture.parties, id);
     assert_eq!(told(&events), expected, "{when}: who is called, in order");
-    let recorded = heard_by_recorders(expected, &fixture.seats);
+    let recorded = heard_by_recorders(expected, &fixture.parties);
     assert_eq!(fixture.journal.take(), recorded, "{when}: the calls that the parties recorded");
     assert!(!fixture.parties().iter().any(|name| name == FAULTY), "{when}: L3: it is gone");
     active.push(id);
@@ -294,7 +294,7 @@ fn next_add(case: &Case, fixture: &Fixture, mut active: Vec<u32>) {
 }
 
 /// The calls that went to recording parties.
-fn heard_by_recorders(mut told: Vec<Told>, seats: &[Seat]) -> Vec<Told> {
-    told.retain(|told| seats.iter().any(|seat| seat.name == told.party && seat.records));
+fn heard_by_recorders(mut told: Vec<Told>, parties: &[TestParty]) -> Vec<Told> {
+    told.retain(|told| parties.iter().any(|party| party.name == told.party && party.records));
     told
 }

@@ -100,7 +100,7 @@ impl Log {
     }
 
     /// Logs output of a party.
-    pub(crate) fn said(&self, party: &str, note: &Note) {
+    pub(crate) fn output(&self, party: &str, note: &Note) {
         let about = About { party: Some(party), ..About::default() };
         self.limited(party, note.weight, &note.text, &about);
     }

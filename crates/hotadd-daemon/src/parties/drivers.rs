@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hotadd::{Error, Partition, Registration, RegistrationBuilder, RequiredParty, Status};
 use hotadd_service::children::Start;
-use hotadd_service::host::{Host, HostSpec, Kept, Register, Said};
+use hotadd_service::host::{Host, HostSpec, Kept, Output, Register};
 use hotadd_service::script::Script;
 use hotadd_service::{Named, NotRegistered, Service};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -54,7 +54,7 @@ impl Driver {
 }
 
 /// Receives the output of drivers, with their names. May be called from any thread. It may block, and the driver waits for it.
-pub type OutputSink = Arc<dyn Fn(&str, Said) + Send + Sync>;
+pub type OutputSink = Arc<dyn Fn(&str, Output) + Send + Sync>;
 
 /// What all drivers of a partition are registered with.
 pub struct Terms {
@@ -175,7 +175,7 @@ impl Terms {
             time_limit,
             grace,
             loads,
-            heard: Some(Arc::new(move |said| output(&name, said))),
+            on_output: Some(Arc::new(move |line| output(&name, line))),
             required: required.cloned(),
         };
         let host = Host::start(&self.partition, &service, host)

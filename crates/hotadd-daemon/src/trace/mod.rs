@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hotadd::{Event, Observation, Partition};
-use hotadd_service::host::Said;
+use hotadd_service::host::Output;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
@@ -92,12 +92,12 @@ impl Tracer {
     }
 
     /// What a driver's file printed, or what became of it.
-    pub fn said(&self, driver: &str, said: &Said) {
-        let (event, text) = match said {
-            Said::Printed(text) => ("said", text),
-            Said::Breach(text) => ("breach", text),
-            Said::Fault(_, text) => ("fault", text),
-            Said::Unloaded(text) | Said::Left(text) => ("unloaded", text),
+    pub fn output(&self, driver: &str, output: &Output) {
+        let (event, text) = match output {
+            Output::Printed(text) => ("said", text),
+            Output::Breach(text) => ("breach", text),
+            Output::Fault(_, text) => ("fault", text),
+            Output::Unloaded(text) | Output::LeftMemory(text) => ("unloaded", text),
         };
         put(&self.steps, &self.left_out, Step::said(event, driver, text, now()));
     }

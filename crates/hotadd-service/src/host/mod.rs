@@ -1,7 +1,7 @@
 //! [`Host`]: a driver in a process of its own, which is started, watched and, if requested, restarted.
 //!
 //! The process talks to the partition over its stdin, one end of a socket pair whose other end the [`Service`] serves. Its
-//! stdout is another socket, to this program. There it [reports](Said) its driver's state line by line. When this program
+//! stdout is another socket, to this program. There it [reports](Output) its driver's state line by line. When this program
 //! closes its half of that socket, the process deregisters its driver and ends.
 
 mod kept;
@@ -19,9 +19,9 @@ use std::thread::JoinHandle;
 use hotadd::{Event, EventKind, Observation, Occasion, Partition};
 
 pub use self::kept::{Kept, Register};
-pub use self::report::{LONGEST_LINE, Said};
+pub use self::report::{LONGEST_LINE, Output};
 use self::spec::Word;
-pub use self::spec::{Heard, HostError, HostSpec};
+pub use self::spec::{HostError, HostSpec, OutputHandler};
 use self::watch::Watch;
 use crate::service::Service;
 

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::report::{Line, Report};
 use super::spec::{HostSpec, Word};
-use super::stderr::Output;
+use super::stderr::Stderr;
 use crate::access::rights::Rights;
 use crate::children::{Children, Offspring, not_started};
 use crate::object::serve::Why;
@@ -33,7 +33,7 @@ pub(super) struct Process {
     /// This program's end of the socket on which the process reports.
     stream: Arc<UnixStream>,
     report: Arc<Report>,
-    stderr: Option<Output>,
+    stderr: Option<Stderr>,
     /// The time in which the process must end when it is told to. After that it is killed.
     grace: Duration,
     named: Option<Arc<NamedConnection>>,
@@ -80,7 +80,7 @@ impl Process {
         process.child.on_end(move |ending| drop(ended.send(Word::Ended(number, ending))));
         process.listen(spec, number, words.clone()).map_err(cannot)?;
         let stderr =
-            stderr.map(|stderr| Output::pass_on(stderr, spec.name.clone(), spec.heard.clone()));
+            stderr.map(|stderr| Stderr::pass_on(stderr, spec.name.clone(), spec.on_output.clone()));
         process.stderr = stderr.transpose().map_err(cannot)?;
         let (child, report) = (Arc::clone(&process.child), Arc::clone(&process.report));
         let lost = words.clone();
@@ -114,12 +114,12 @@ impl Process {
     /// Passes on the reports of the process, from a thread of its own.
     fn listen(&self, spec: &HostSpec, number: u32, words: Sender<Word>) -> std::io::Result<()> {
         let (stream, report) = (Arc::clone(&self.stream), Arc::clone(&self.report));
-        let heard = spec.heard.clone();
+        let on_output = spec.on_output.clone();
         let listen = move || {
             report.listen(&stream, |line| match line {
-                Line::Said(said) => {
-                    if let Some(heard) = &heard {
-                        heard(said);
+                Line::Output(output) => {
+                    if let Some(on_output) = &on_output {
+                        on_output(output);
                     }
                 }
                 Line::Party(id) => drop(words.send(Word::Party(number, id))),

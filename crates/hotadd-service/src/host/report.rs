@@ -37,12 +37,12 @@ pub(super) enum Line {
     Party(u64),
     Ok,
     No(String),
-    Said(Said),
+    Output(Output),
 }
 
 /// What a driver's process reports about its driver while it runs. The texts contain no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Output {
     /// The driver printed this.
     Printed(String),
     /// The driver broke a rule, and goes on.
@@ -52,27 +52,27 @@ pub enum Said {
     /// The driver was unloaded and left no memory behind, or cannot be unloaded.
     Unloaded(String),
     /// The driver was unloaded, and left this memory behind.
-    Left(String),
+    LeftMemory(String),
 }
 
 impl Record {
     /// The record of a report from a driver in a process of its own.
     #[must_use]
-    pub fn said(driver: &str, said: &Said, epoch: u64) -> Self {
+    pub fn output(driver: &str, output: &Output, epoch: u64) -> Self {
         let mut record = Self::of_run("said", epoch);
         record.driver = Some(driver.to_owned());
-        match said {
-            Said::Printed(text) => record.text = Some(text.clone()),
-            Said::Breach(what) => {
+        match output {
+            Output::Printed(text) => record.text = Some(text.clone()),
+            Output::Breach(what) => {
                 record.event = "breach";
                 record.reason = Some(what.clone());
             }
-            Said::Fault(status, what) => {
+            Output::Fault(status, what) => {
                 record.event = "fault";
                 record.set_status(*status);
                 record.reason = Some(what.clone());
             }
-            Said::Unloaded(left) | Said::Left(left) => {
+            Output::Unloaded(left) | Output::LeftMemory(left) => {
                 record.event = "unloaded";
                 record.text = Some(left.clone());
             }
@@ -90,16 +90,16 @@ fn parse(line: &[u8]) -> Option<Line> {
         "party" => Line::Party(rest.parse().ok()?),
         "ok" if rest.is_empty() => Line::Ok,
         "no" => Line::No(text()),
-        "say" => Line::Said(Said::Printed(text())),
-        "breach" => Line::Said(Said::Breach(text())),
+        "say" => Line::Output(Output::Printed(text())),
+        "breach" => Line::Output(Output::Breach(text())),
         "fault" => {
             let (status, what) = rest.split_once(' ')?;
             let status = u32::from_str_radix(status.strip_prefix("0x")?, 16).ok()?;
             let what = clean(what).into_owned();
-            Line::Said(Said::Fault(Status::from_raw(status), what))
+            Line::Output(Output::Fault(Status::from_raw(status), what))
         }
-        "unloaded" => Line::Said(Said::Unloaded(text())),
-        "left" => Line::Said(Said::Left(text())),
+        "unloaded" => Line::Output(Output::Unloaded(text())),
+        "left" => Line::Output(Output::LeftMemory(text())),
         _ => return None,
     })
 }
@@ -131,7 +131,7 @@ impl Report {
             match &line {
                 Line::Party(_) if parties == MOST_PARTIES => break,
                 Line::Party(_) => parties += 1,
-                Line::Said(Said::Fault(status, what)) => {
+                Line::Output(Output::Fault(status, what)) => {
                     // The first fault is the cause. Later ones may follow from it.
                     lock(&self.state).fault.get_or_insert((*status, what.clone()));
                 }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn printed(text: &str) -> Line {
-        Line::Said(Said::Printed(text.to_owned()))
+        Line::Output(Output::Printed(text.to_owned()))
     }
 
     #[test]
@@ -182,9 +182,9 @@ mod tests {
             Line::No("it \u{fffd}[31mcannot".to_owned()),
             printed(" two  words"),
             printed(""),
-            Line::Said(Said::Breach("D4".to_owned())),
-            Line::Said(Said::Unloaded("0 bytes".to_owned())),
-            Line::Said(Said::Left("64 bytes".to_owned())),
+            Line::Output(Output::Breach("D4".to_owned())),
+            Line::Output(Output::Unloaded("0 bytes".to_owned())),
+            Line::Output(Output::LeftMemory("64 bytes".to_owned())),
         ];
         assert_eq!(heard(text), (lines.to_vec(), None));
     }

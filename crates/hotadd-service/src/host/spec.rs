@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hotadd::Status;
 
-use super::report::Said;
+use super::report::Output;
 use crate::children::{Ending, Start};
 use crate::parties::loss::Loss;
 use crate::parties::named::Named;
@@ -15,7 +15,7 @@ use crate::text::span;
 
 /// Receives a driver's reports. It is called on a thread of this program that serves only that driver's process.
 /// Until it returns, no further report of that process is read.
-pub type Heard = Arc<dyn Fn(Said) + Send + Sync>;
+pub type OutputHandler = Arc<dyn Fn(Output) + Send + Sync>;
 
 /// Which process hosts a driver. The process starts with an empty environment.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ pub struct HostSpec {
     pub loads: bool,
     /// Receives the reports, and what the process writes to its error output. If this is `None`, they go to this
     /// program's error output, with the driver's name.
-    pub heard: Option<Heard>,
+    pub on_output: Option<OutputHandler>,
     /// The required party that the driver stands for (L4).
     pub required: Option<Named>,
 }

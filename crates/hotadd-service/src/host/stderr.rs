@@ -5,27 +5,27 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::report::{LONGEST_LINE, Said};
-use super::spec::Heard;
+use super::report::{LONGEST_LINE, Output};
+use super::spec::OutputHandler;
 use hotadd::text::clean;
 
 /// A driver's error output, which is being passed on.
-pub(super) struct Output {
+pub(super) struct Stderr {
     /// Its sender is dropped after the last line.
     over: Receiver<()>,
 }
 
-impl Output {
+impl Stderr {
     /// Passes on what is written, on a thread of its own, until no writer is left.
     pub(super) fn pass_on(
         stderr: impl Read + Send + 'static,
         name: String,
-        heard: Option<Heard>,
+        on_output: Option<OutputHandler>,
     ) -> io::Result<Self> {
         let (passing, over) = channel();
         let listen = move || {
-            lines(stderr, |line| match &heard {
-                Some(heard) => heard(Said::Printed(line)),
+            lines(stderr, |line| match &on_output {
+                Some(on_output) => on_output(Output::Printed(line)),
                 None => eprintln!("{name}: {line}"),
             });
             drop(passing);
@@ -74,11 +74,11 @@ mod tests {
     fn after_the_wait_everything_that_was_written_has_been_passed_on_even_a_line_without_end() {
         for _ in 0..200 {
             let (sender, lines) = channel();
-            let heard: Heard = Arc::new(move |said| drop(sender.send(said)));
+            let on_output: OutputHandler = Arc::new(move |output| drop(sender.send(output)));
             let output =
-                Output::pass_on(&b"one\ntwo"[..], "driver".to_owned(), Some(heard)).unwrap();
+                Stderr::pass_on(&b"one\ntwo"[..], "driver".to_owned(), Some(on_output)).unwrap();
             output.wait(Duration::from_secs(60));
-            let printed = ["one", "two"].map(|line| Said::Printed(line.to_owned()));
+            let printed = ["one", "two"].map(|line| Output::Printed(line.to_owned()));
             assert_eq!(lines.try_iter().collect::<Vec<_>>(), printed);
         }
     }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_writer_that_stays_is_not_waited_for() {
         let (reader, _writer) = UnixStream::pair().unwrap();
-        let output = Output::pass_on(reader, "driver".to_owned(), None).unwrap();
+        let output = Stderr::pass_on(reader, "driver".to_owned(), None).unwrap();
         output.wait(Duration::from_millis(1));
     }
 

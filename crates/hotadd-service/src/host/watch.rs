@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hotadd::{Partition, Status};
 
 use super::process::Process;
-use super::report::Said;
+use super::report::Output;
 use super::spec::{HostError, HostSpec, Word};
 use crate::access::rights::Trespass;
 use crate::children::Ending;
@@ -214,8 +214,8 @@ impl Watch {
         {
             return fault;
         }
-        if let (Trespass::STATUS, Some(heard)) = (loss.status, &self.spec.heard) {
-            heard(Said::Fault(loss.status, loss.reason.clone()));
+        if let (Trespass::STATUS, Some(on_output)) = (loss.status, &self.spec.on_output) {
+            on_output(Output::Fault(loss.status, loss.reason.clone()));
         }
         (loss.status, loss.reason)
     }

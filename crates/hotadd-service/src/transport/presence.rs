@@ -28,7 +28,7 @@ pub(crate) async fn on_bus(
 ) {
     match join(&core, &address).await {
         // The bus is kept only if the caller still waits for the result.
-        Ok(bus) if joined.send(Ok(())).is_ok() => stay(core, address, bus).await,
+        Ok(bus) if joined.send(Ok(())).is_ok() => keep_joined(core, address, bus).await,
         Ok(_) => {}
         Err(reason) => drop(joined.send(Err(reason))),
     }
@@ -54,11 +54,11 @@ pub(crate) async fn when_there(core: Arc<Core>, address: BusAddress, first: Send
             bus
         }
     };
-    stay(core, address, bus).await;
+    keep_joined(core, address, bus).await;
 }
 
-/// Stays on the bus until the service ends.
-async fn stay(core: Arc<Core>, address: BusAddress, mut bus: Bus) {
+/// Serves the bus until the service ends. If the connection ends before, joins the bus again.
+async fn keep_joined(core: Arc<Core>, address: BusAddress, mut bus: Bus) {
     let mut wait = FIRST;
     loop {
         let began = Instant::now();

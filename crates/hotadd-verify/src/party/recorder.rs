@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hotadd::{Event, EventKind, HardwareId, Occasion, PartyId, PartyInfo, State};
 
-use crate::message::{Decided, Found, Played};
+use crate::message::{AddDecision, Found, Played};
 use crate::report::{Step, StepKind};
 
 /// How many processors of a replay are recorded.
@@ -110,7 +110,7 @@ impl Recorder {
     pub(super) fn decided(&self, index: u32, agreed: bool) {
         let mut inner = self.lock();
         if !inner.muted {
-            inner.played.adds.push(Decided { index, group_was_active: true, agreed });
+            inner.played.adds.push(AddDecision { index, group_was_active: true, agreed });
         }
     }
 

@@ -16,7 +16,7 @@ use hotadd_nt::{Driver, Place, probe};
 use super::classify;
 use super::ledger::{Growth, Ledger};
 use super::recorder::{Recorder, place, record_this_thread, status};
-use crate::message::Decided;
+use crate::message::AddDecision;
 use crate::random::Random;
 use crate::scenario::{DRY, Failing, Phase, Scenario, Set};
 
@@ -298,7 +298,8 @@ impl Stage {
         };
         let index = processor.index.get();
         let group_was_active = groups.contains(&(index / self.set.group));
-        self.recorder.note(|played| played.adds.push(Decided { index, group_was_active, agreed }));
+        self.recorder
+            .note(|played| played.adds.push(AddDecision { index, group_was_active, agreed }));
     }
 
     /// Tries to add a processor several times, while something prevents it, and reports what the driver keeps each time.

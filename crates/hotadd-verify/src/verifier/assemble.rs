@@ -8,7 +8,7 @@ use hotadd_nt::Rule;
 use super::{Done, Options};
 use crate::check::CHECKS;
 use crate::findings::{self, Findings};
-use crate::message::{Decided, Found};
+use crate::message::{AddDecision, Found};
 use crate::report::{self, Finding, Outcome, Place, Report, Step};
 use crate::scenario::{DRY, GROUPED, Scenario};
 use crate::symbols::Symbols;
@@ -201,8 +201,9 @@ fn supersede(findings: &mut Vec<Finding>) {
 fn refusals(results: &mut [Done]) {
     let plain = |result: &&mut Done| matches!(result.scenario, Scenario::Plain(_));
     let loads = results.iter().any(|result| !result.played.adds.is_empty());
-    let has_add =
-        |is: fn(&Decided) -> bool| results.iter().any(|result| result.played.adds.iter().any(is));
+    let has_add = |is: fn(&AddDecision) -> bool| {
+        results.iter().any(|result| result.played.adds.iter().any(is))
+    };
     let agrees = has_add(|add| add.agreed);
     let refuses_old_groups = has_add(|add| !add.agreed && add.group_was_active);
     for result in results.iter_mut().filter(plain) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::watch::model::{Action, KEPT, Link, Outcome, Popup};
+use crate::watch::model::{Action, Connection, KEPT, Outcome, Popup};
 
 #[test]
 fn a_partition_that_ends_is_shown_as_ended_with_what_was_known() {
@@ -23,7 +23,7 @@ fn a_partition_that_is_back_is_followed_again() {
     model.take(0, Update::Ended(NOON, "it has ended".to_owned()), now);
     Fake::of(3, 1).tell(&mut model, 0, now);
     let watched = model.current();
-    assert_eq!(watched.link, Link::Live);
+    assert_eq!(watched.connection, Connection::Live);
     assert_eq!(
         (watched.history.len(), watched.processors.len()),
         (0, 4),
