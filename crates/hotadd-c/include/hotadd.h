@@ -201,10 +201,10 @@ int hotadd_registration_is_registered(const hotadd_registration *registration);
  * library.
  *
  * With it, no thread of the library calls the program. A notice waits, the descriptor is readable, and the callback
- * runs inside of hotadd_dispatch, on the thread that calls it. Time limit: see above. The thread that dispatches (the
- * last one to call hotadd_dispatch, and before that the one that started) may also start, stop, add, remove, connect
- * and list candidates: the callbacks that this needs are then called before that function returns, on this thread.
- * Other threads that do so wait until the program dispatches. */
+ * runs inside of hotadd_dispatch, on the thread that calls it. It must answer within the time limit, in which the wait
+ * is included. The thread that dispatches (the last one to call hotadd_dispatch, and before that the one that started)
+ * may also start, stop, add, remove, connect and list candidates: the callbacks that this needs are then called before
+ * that function returns, on this thread. Other threads that do so wait until the program dispatches. */
 
 /* Returns the descriptor, for poll or epoll: readable while a notice waits, and after one was not answered in time.
  * Only wait for it; hotadd_dispatch makes it unreadable. Valid until the stop; it is the library's own. -1 on an

@@ -36,7 +36,7 @@ pub(crate) struct Ink {
 }
 
 impl Ink {
-    /// As the environment says: NO_COLOR and the locale.
+    /// What the environment asks for, by NO_COLOR and the locale.
     pub(crate) fn of_environment() -> Self {
         Self {
             colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),

@@ -65,7 +65,7 @@ pub enum Failure {
 
 /// Messages of the other threads to the main thread.
 enum Message {
-    /// There are events to take, see [`Events`](events::Events).
+    /// There are events to take from [`Events`](events::Events).
     Events,
     /// A peer was refused or disconnected.
     Turned(String),

@@ -27,7 +27,7 @@ unsafe impl Sync for Map {}
 
 impl Map {
     /// Maps the first `length` bytes of a file, which must be at least as long. If the file is truncated later, an access ends the
-    /// process with SIGBUS; see the trust section of the crate.
+    /// process with SIGBUS. So only files whose owner is trusted, or whose length is sealed, are mapped.
     pub(crate) fn new(file: impl AsFd, length: usize, writable: bool) -> io::Result<Self> {
         let has = usize::try_from(fstat(&file)?.st_size).unwrap_or(0);
         if has < length {
@@ -48,10 +48,10 @@ impl Map {
         &self.words(at, 1)[0]
     }
 
-    /// This many words from an offset on.
+    /// This many words from an offset on. They are loaded only, unless the mapping is writable.
     ///
     /// # Panics
-    /// As [`word`](Self::word).
+    /// If the offset is not a multiple of 4, or if a word is outside of the mapping.
     pub(crate) fn words(&self, at: usize, count: usize) -> &[AtomicU32] {
         assert!(
             at.is_multiple_of(4) && count <= self.length / 4 && at + count * 4 <= self.length,
@@ -68,7 +68,7 @@ impl Map {
     /// This many long words from an offset on.
     ///
     /// # Panics
-    /// If the offset is not a multiple of 8, or if one is outside of the mapping.
+    /// If the offset is not a multiple of 8, or if a long word is outside of the mapping.
     pub(crate) fn longs(&self, at: usize, count: usize) -> &[AtomicU64] {
         assert!(
             at.is_multiple_of(8) && count <= self.length / 8 && at + count * 8 <= self.length,
@@ -85,7 +85,7 @@ impl Map {
     /// The long word at an offset.
     ///
     /// # Panics
-    /// As [`longs`](Self::longs).
+    /// If the offset is not a multiple of 8, or if the long word is outside of the mapping.
     pub(crate) fn long(&self, at: usize) -> &AtomicU64 {
         &self.longs(at, 1)[0]
     }

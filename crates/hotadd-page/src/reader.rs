@@ -139,7 +139,8 @@ impl SetPage {
     /// Copies the active set.
     ///
     /// # Errors
-    /// As [`refresh`](Self::refresh).
+    /// [`PageError::Ended`] if the partition ended in the middle of a change, [`PageError::Stuck`] if it has not finished one for a
+    /// second.
     pub fn snapshot(&self) -> Result<Snapshot, PageError> {
         let mut snapshot = Snapshot::empty();
         self.refresh(&mut snapshot)?;

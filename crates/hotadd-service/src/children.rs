@@ -151,7 +151,7 @@ impl Children {
     /// Starts a child.
     ///
     /// # Errors
-    /// As [`Command::spawn`]; also if no thread to wait for it can be started.
+    /// If [`Command::spawn`] fails, or if no thread to wait for the child can be started.
     pub fn spawn(&'static self, mut command: Command) -> io::Result<Offspring> {
         self.start(|| command.spawn())
     }

@@ -103,11 +103,11 @@ impl Service {
         Self::with_access(partition, name, Access::own(), log)
     }
 
-    /// As [`new`](Self::new), with this access. Refusals are logged with the process and the user, at most ten a user and
-    /// 10 seconds.
+    /// Serves a partition to the peers that this access allows, over the connections that it is [given](Self::attach), and at the
+    /// sockets that are [opened](Self::open). Refusals are logged with the process and the user, at most ten a user and 10 seconds.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// For a bad name, inside a callback of the partition, or if no thread can be created.
     pub fn with_access(
         partition: &Partition,
         name: &str,
@@ -174,8 +174,8 @@ impl Service {
         self.attach_as(stream, Attached { ending, named: None, authority: Authority::Full })
     }
 
-    /// As `attach`, for the process of a driver: it may only be that driver. If its party is required, the party is missing when
-    /// the connection is lost (L4).
+    /// Serves the process of a driver over a connected socket. The process may only be that driver. If the driver's party is
+    /// required, the party is missing when the connection is lost (L4).
     pub(crate) fn attach_driver(
         &self,
         stream: UnixStream,
@@ -221,8 +221,8 @@ impl Service {
         outcome.map_err(|reason| ServiceError::Bus { bus: address.to_string(), reason })
     }
 
-    /// As `join_bus`, for a bus that may be unavailable or may not grant the name: joining is retried until it works, and
-    /// logged. Waits at most `wait` for the first try, and returns whether it worked.
+    /// Joins a message bus that may be unavailable, or may not grant the name: joining is retried until it works, and logged. Waits
+    /// at most `wait` for the first try, and returns whether it worked.
     ///
     /// # Errors
     /// If the partition's name is not valid on a bus.

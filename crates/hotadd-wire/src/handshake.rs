@@ -53,7 +53,7 @@ pub enum Step {
     Asked,
     /// The peer is authenticated.
     Known,
-    /// As `Known`, and the peer may be sent descriptors.
+    /// The peer is authenticated, and may be sent descriptors.
     Descriptors,
 }
 

@@ -188,7 +188,7 @@ impl Message {
     /// The two descriptors of a message that has nothing else.
     ///
     /// # Errors
-    /// As [`descriptor`](Self::descriptor).
+    /// If the arguments are of other types, or if a descriptor was not sent along.
     pub fn two_descriptors(&self) -> Result<(OwnedFd, OwnedFd), MessageError> {
         type Owned = zbus::zvariant::OwnedFd;
         let (first, second) = self.arguments::<(Owned, Owned)>()?;

@@ -34,7 +34,8 @@ unsafe impl GlobalAlloc for InUse {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above; the block came from `alloc`, and so from the system's allocator.
+        // SAFETY: the caller passes a block of this allocator with its layout. Every block of it came from the system's allocator,
+        // with the same layout, because `alloc` and the other methods, which use `alloc`, pass requests on unchanged.
         unsafe { System.dealloc(block, layout) }
     }
 }

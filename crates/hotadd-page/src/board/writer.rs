@@ -169,7 +169,8 @@ impl BoardWriter {
     pub fn interrupt(&self, entry: Entry) {
         let mut own = self.own();
         let place = &mut own.places[(entry.place % CALLS) as usize];
-        // A call that was posted at this place later is not concerned. See `protocol::interrupt` for the second time.
+        // A call that was posted at this place later is not concerned. At most once: a second time would restore the word, and a
+        // thread that loaded it before the first time and compares it after the second would sleep.
         if place.serial == entry.serial && !place.interrupted {
             place.interrupted = true;
             protocol::interrupt(self.memory.answer(entry.place));

@@ -200,7 +200,8 @@ impl Outbox {
         self.fail(&mut lock(&self.state));
     }
 
-    /// As `close`. A socket that cannot be written to is not read either, and the reading side determines the reason.
+    /// Stops sending, and ends the stream. A socket that cannot be written to is not read either, and the reading side determines
+    /// the reason.
     fn fail(&self, state: &mut State) {
         *state = State { closed: true, ..State::default() };
         self.bytes.store(0, Ordering::Relaxed);

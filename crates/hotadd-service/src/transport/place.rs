@@ -148,7 +148,8 @@ impl Place {
     /// Creates again what was deleted: the socket, its lock, the folder. Returns `None` if the socket is still there.
     ///
     /// # Errors
-    /// As [`take`](Self::take). The state is then unchanged, and the call may be repeated.
+    /// If the folder is refused, another process has the name, or a file cannot be created. The state is then unchanged, and the
+    /// call may be repeated.
     pub(crate) fn again(&mut self, access: &Access) -> Result<Option<UnixListener>, PlaceError> {
         if !self.is_locked() {
             prepare_folder(folder_of(&self.path), access)?;

@@ -133,7 +133,8 @@ impl Socket {
         rustix::io::retry_on_intr(|| send(self, bytes, flags)).map_err(Into::into)
     }
 
-    /// As [`send_now`](Self::send_now), with descriptors that belong to the first byte. If nothing is sent, they are not sent either.
+    /// Sends what the socket accepts without blocking, with descriptors that belong to the first byte. If nothing is sent, they are
+    /// not sent either.
     pub(crate) fn send_with(
         &self,
         bytes: &[u8],

@@ -41,7 +41,9 @@ impl Memory for Shared {
         unsafe { self.0.as_ptr().copy_from_nonoverlapping(head.as_ptr(), head.len()) };
         // SAFETY: `head.len()` is at most `MEMORY`, the end of the mapping.
         let behind = unsafe { self.0.as_ptr().add(head.len()) };
-        // SAFETY: as the first copy; the bytes from `behind` on are at least `body.len()`, by the check above.
+        // SAFETY: the mapping has `body.len()` bytes from `behind` on: both lengths together are at most `MEMORY`, by the check
+        // above. It is mapped for good, and is a device's memory, so it does not overlap the slice. The test's process does not use
+        // it now: it waits for the reply.
         unsafe { behind.copy_from_nonoverlapping(body.as_ptr(), body.len()) };
         Ok(())
     }
