@@ -152,7 +152,7 @@ const char *hotadd_notice_reason(const hotadd_notice *notice);
 /* In a FAILURE, the name of the party that refused. NULL if no party did, or it is in another process's partition. */
 const char *hotadd_notice_party(const hotadd_notice *notice);
 /* Refuses the processor, in ADD_START and REMOVE_START. Messages show `reason`, of which 4,096 bytes are kept. If it is
- * NULL, they show the meaning of the status. A status that is no error becomes HOTADD_UNSUCCESSFUL. The last call in a
+ * NULL, they show the meaning of the status. A status that is not an error becomes HOTADD_UNSUCCESSFUL. The last call in a
  * callback counts. */
 hotadd_status hotadd_notice_refuse(hotadd_notice *notice, hotadd_status status, const char *reason);
 
@@ -290,7 +290,7 @@ uint32_t hotadd_page_count(const hotadd_page *page, uint64_t *epoch);
 /* Returns how many processors are active, and puts the ids (N of cpuN) of the first `length` of them into `ids`, in
  * the order of their indexes. Writes the epoch of this set, unless `epoch` is NULL. Returns (size_t)-1 on an error. */
 size_t hotadd_page_members(const hotadd_page *page, uint32_t *ids, size_t length, uint64_t *epoch);
-/* Waits until the epoch is another than `seen`. Returns 1 then, 0 if the time limit passed (a negative one is none),
+/* Waits until the epoch is another than `seen`. Returns 1 then, 0 if the time limit passed (a negative one means no limit),
  * and -1 if the partition has ended. A partition that was killed is noticed within a second. */
 int hotadd_page_wait(const hotadd_page *page, uint64_t seen, int milliseconds);
 /* Returns a descriptor for poll or epoll, readable after each change and when the partition has ended. Read 8 bytes

@@ -1,4 +1,4 @@
-//! [`Cause`]: who refused, and why, for those who are told of the failure.
+//! [`Cause`]: which party refused, and why, for the parties that are told of the failure.
 //!
 //! A notice of a failure carries a status. The name and the reason of the party that refused are in the events of the partition,
 //! which come before that notice and on the same thread.

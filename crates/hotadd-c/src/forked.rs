@@ -1,7 +1,7 @@
 //! What the library does in a process that was forked: nothing that could hang.
 //!
-//! A child has the memory of its parent and only the thread that forked. Locks that another thread held stay locked, and nobody
-//! makes callbacks there. So a child may not use the partitions and registrations of its parent.
+//! A child has the memory of its parent and only the thread that forked. Locks that another thread held stay locked, and no
+//! thread makes callbacks there. So a child may not use the partitions and registrations of its parent.
 
 use std::process;
 use std::sync::OnceLock;

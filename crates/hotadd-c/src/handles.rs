@@ -59,7 +59,7 @@ impl<T> Table<T> {
     fn stale<P>(&self, handle: *const P) -> Failure {
         let kind = self.kind;
         let message = match handle.addr() {
-            // Usually because what should have made it has failed, and nobody has looked.
+            // Usually because the call that should have made it failed, and the program did not check that.
             0 => match failure::before() {
                 Some(before) => format!("the {kind} is NULL; the failure before this: {before}"),
                 None => format!("the {kind} is NULL"),

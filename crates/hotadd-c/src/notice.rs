@@ -134,7 +134,7 @@ pub extern "C" fn hotadd_notice_status(notice: *const CNotice) -> i32 {
     read(notice, |current| raw(current.notice.status())).unwrap_or_else(failed)
 }
 
-/// The reason of a failure. Empty if the notice is no failure; NULL on an error.
+/// The reason of a failure. Empty if the notice is not of a failure; NULL on an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn hotadd_notice_reason(notice: *const CNotice) -> *const c_char {
     value_or(read(notice, |current| current.reason.as_ptr()), ptr::null())
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn hotadd_notice_refuse(
     told(refused.and_then(|refused| refused))
 }
 
-/// The name of a state. NULL for a number that is none.
+/// The name of a state. NULL for a number that is not a state.
 #[unsafe(no_mangle)]
 pub extern "C" fn hotadd_state_name(state: c_int) -> *const c_char {
     let names = [

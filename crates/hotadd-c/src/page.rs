@@ -131,7 +131,7 @@ pub unsafe extern "C" fn hotadd_page_wait(
     seen: u64,
     milliseconds: c_int,
 ) -> c_int {
-    // A negative limit is none.
+    // A negative number means no limit.
     let limit = u64::try_from(milliseconds).ok().map(Duration::from_millis);
     // SAFETY: the caller's promise.
     let page = unsafe { open(page) };

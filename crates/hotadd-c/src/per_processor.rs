@@ -109,7 +109,7 @@ impl Blocks {
                 (Err(veto), Err(_)) => return Err(veto),
                 (Ok(()), Err(status)) => return Err(status.into()),
             }
-            // Release: who finds the block finds what `init` wrote.
+            // Release: a thread that finds the block finds what `init` wrote.
             slot.store(block, Ordering::Release);
         }
         self.place(processor, block);
@@ -143,7 +143,7 @@ impl Blocks {
     fn spare(&self) -> *mut c_void {
         // Relaxed: a count that orders nothing.
         self.spare_uses.fetch_add(1, Ordering::Relaxed);
-        // Relaxed: set before the table was given to anybody.
+        // Relaxed: set before the table was given to another thread.
         self.spare.load(Ordering::Relaxed)
     }
 }
@@ -170,7 +170,7 @@ impl Driver for Party {
     }
 
     fn add_failure(&mut self, notice: &Notice) {
-        // In a replay the table is given up, and nobody has it yet.
+        // In a replay the table is given up, and no thread has it yet.
         self.0.place(notice.processor(), ptr::null_mut());
     }
 

@@ -1,4 +1,4 @@
-//! What a person gets who installs the library: versioned symbols, headers, flags, what to do for the loader, and its removal.
+//! The installed library: versioned symbols, headers, flags, what to do for the loader, and its removal.
 #![cfg(target_os = "linux")]
 
 mod common;

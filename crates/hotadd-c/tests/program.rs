@@ -99,7 +99,7 @@ fn a3_every_error_status_of_a_c_program_is_a_veto_and_no_other_status() {
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     let said = text(&child.wait_with_output().unwrap().stdout);
     let expected = statuses.iter().map(|status| {
-        // A status that is not an error is no veto (A2), and the processor joins.
+        // A status that is not an error is not a veto (A2), and the processor joins.
         let came_to = if status.cast_signed() < 0 { *status } else { 0 };
         format!("{status:08X} {came_to:08X}\n")
     });

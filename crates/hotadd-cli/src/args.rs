@@ -21,7 +21,7 @@ pub(crate) use self::ask::{Ask, Change, History, Metrics, Parties, Rehearse, Tra
 use self::help::{AFTER_HELP, DAEMON_HELP, DOCTOR_HELP, INSPECT_HELP, VERIFY_HELP};
 use self::values::{add, fail_on, follow, list, over, poll};
 
-/// Parses the command line. Bad usage is reported and ends the process. Whoever forgot the `--` before a command gets a hint.
+/// Parses the command line. Bad usage is reported and ends the process. A command without the `--` before it gets a hint.
 pub(crate) fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
         if let Some(word) = command_without_dashes(&error) {
@@ -33,7 +33,7 @@ pub(crate) fn parse() -> Cli {
     })
 }
 
-/// The first word that `hotadd run` does not know and that is no option.
+/// The first word that `hotadd run` does not know, if it is not an option.
 fn command_without_dashes(error: &clap::Error) -> Option<String> {
     let runs = std::env::args_os().nth(1).is_some_and(|word| word == "run");
     let ContextValue::String(word) = error.get(ContextKind::InvalidArg)? else { return None };

@@ -1,4 +1,4 @@
-//! Output of commands on stdout and stderr: one line each, without control or hidden characters. A closed pipe is no error.
+//! Output of commands on stdout and stderr: one line each, without control or hidden characters. A closed pipe is not an error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ pub(crate) fn whole(text: &str) {
     }
 }
 
-/// Whether nobody reads stdout any more, or it cannot be written.
+/// Whether stdout has no reader any more, or cannot be written.
 pub(crate) fn is_unheard() -> bool {
     if LOST.get().is_some() {
         return true;
@@ -42,7 +42,7 @@ pub(crate) fn is_unheard() -> bool {
 }
 
 /// The exit status of a finished command whose result is `code`: another status if the result could not be written. A closed pipe
-/// is no failure: the reader wanted no more output.
+/// is not a failure: the reader wanted no more output.
 pub(crate) fn finish(code: ExitCode) -> ExitCode {
     match LOST.get() {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -103,7 +103,7 @@ fn install_keeps_the_configuration_and_removes_files_of_an_older_version() {
     below.done(&[]);
     fs::write(below.path(CONFIGURATION), "# mine\n").unwrap();
     let old = "/usr/share/man/man1/hotadd-old.1";
-    fs::write(below.path(old), "a page of a command that is no more").unwrap();
+    fs::write(below.path(old), "a page of a command that was removed").unwrap();
     let kept = below.path("/usr/share/man/man1/hotadd-other.1");
     fs::write(&kept, "a page of somebody else").unwrap();
     let list = fs::read_to_string(below.path(LIST)).unwrap();

@@ -243,7 +243,7 @@ impl Config {
         let parsed = toml::Deserializer::parse(text).map_err(|error| syntax(&error))?;
         let config: Self = serde_path_to_error::deserialize(parsed).map_err(|error| {
             let path = error.path().to_string();
-            // The wrapper that carries a value's position is no key.
+            // The wrapper that carries a value's position is not a key.
             let keys: Vec<_> = path.split('.').filter(|key| !key.starts_with("$_")).collect();
             let wrong = error.inner();
             let at = wrong.span().map_or(0, |span| span.start);

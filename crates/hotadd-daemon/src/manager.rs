@@ -298,7 +298,7 @@ impl Manager {
 
     /// Stops adding, deregisters all parties, and leaves the processors as they are.
     fn end(mut self) {
-        // Parties that the daemon itself disconnects will return. Their leaving is no decision.
+        // Parties that the daemon itself disconnects will return. Their leaving is not a decision.
         self.state_file.end();
         self.say("STOPPING=1");
         (self.rejoin, self.plugging) = (None, None);

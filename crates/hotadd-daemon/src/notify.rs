@@ -49,7 +49,7 @@ impl Notify {
     /// Sends a state, such as `READY=1`. Several lines are sent in one datagram.
     ///
     /// # Errors
-    /// If it could not be sent. Without a service manager nothing is sent, and that is no error.
+    /// If it could not be sent. Without a service manager nothing is sent, and that is not an error.
     pub(crate) fn say(&self, what: &str) -> io::Result<()> {
         let Some((socket, address)) = &self.to else { return Ok(()) };
         socket.send_to_addr(what.as_bytes(), address).map(drop)

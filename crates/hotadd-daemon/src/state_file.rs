@@ -35,7 +35,7 @@ struct State {
     path: Option<PathBuf>,
     /// A failure to write the file has been reported.
     failing: bool,
-    /// The daemon is ending. Events from now on are no decisions.
+    /// The daemon is ending. Events from now on are not decisions.
     ending: bool,
 }
 
@@ -107,7 +107,7 @@ impl StateFile {
         self.save(&mut state);
     }
 
-    /// Events from now on are no decisions: the daemon itself makes the parties leave.
+    /// Events from now on are not decisions: the daemon itself makes the parties leave.
     pub(super) fn end(&self) {
         self.lock().ending = true;
     }

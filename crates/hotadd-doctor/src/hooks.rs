@@ -133,7 +133,7 @@ pub(crate) fn files(tree: &Tree, path: &Path, depth: usize) -> Vec<PathBuf> {
     found
 }
 
-/// Whether a file among scripts is no script: documentation or settings.
+/// Whether a file in a folder of scripts is not a script, but documentation or settings.
 fn is_text_alone(path: &Path, text: &[u8]) -> bool {
     if text.starts_with(b"#!") {
         return false;

@@ -50,7 +50,7 @@ impl Root {
     /// Opens a folder.
     ///
     /// # Errors
-    /// `path` is no folder, or may not be examined.
+    /// `path` is not a folder, or may not be examined.
     pub fn open(path: &Path) -> io::Result<Self> {
         Tree::new(path).map(Self)
     }
@@ -59,7 +59,7 @@ impl Root {
     /// file replaces that file, without the rules that do so.
     ///
     /// # Errors
-    /// `dir` is no folder, or cannot be written to.
+    /// `dir` is not a folder, or cannot be written to.
     pub fn shadow(&self, dir: &Path) -> io::Result<Vec<Shadow>> {
         cover::all(&self.0, &Follower::new(&self.0), dir)
     }

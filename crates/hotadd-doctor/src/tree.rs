@@ -56,7 +56,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// # Errors
-    /// `root` is no folder, or may not be examined.
+    /// `root` is not a folder, or may not be examined.
     pub(crate) fn new(root: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
@@ -197,7 +197,7 @@ impl Tree {
         names
     }
 
-    /// The target of a link. None if the path is no link.
+    /// The target of a link. None if the path is not a link.
     pub(crate) fn link(&self, path: &Path) -> Option<PathBuf> {
         let fd = self.opened(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         let target = rustix::fs::readlinkat(fd, c"", Vec::new()).ok()?;

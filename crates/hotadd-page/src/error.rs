@@ -36,7 +36,7 @@ pub enum PageError {
     /// The partition has ended. A new partition at the same path has a new page: open it again.
     #[error("the partition has ended")]
     Ended,
-    /// The partition is alive, but has not finished a change of the page for a second: it is stopped, or what it writes is no page.
+    /// The partition is alive, but has not finished a change of the page for a second: it is stopped, or does not write a page.
     #[error("the page has been half written for a second; its partition is stopped or faulty")]
     Stuck,
 }

@@ -50,7 +50,7 @@ impl SetPage {
     /// `/run/hotadd/system.set`.
     ///
     /// # Errors
-    /// If there is none, if it is no page of this version, or if it belongs to another user than root and this one.
+    /// If there is no file, if it is not a page of this version, or if it belongs to another user than root and this one.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, PageError> {
         let path = path.as_ref();
         let failed = |what| move |error| PageError::system(what, path, error);
@@ -68,7 +68,7 @@ impl SetPage {
     /// Reads the page that this descriptor leads to, as a partition [hands it out](crate::PageWriter::descriptor).
     ///
     /// # Errors
-    /// If it is no page of this version, or if its length is not sealed.
+    /// If it is not a page of this version, or if its length is not sealed.
     pub fn from_descriptor(descriptor: OwnedFd) -> Result<Self, PageError> {
         let (path, file) = (Path::new("(a page without a path)"), File::from(descriptor));
         let seals = fcntl_get_seals(&file).unwrap_or(SealFlags::empty());

@@ -81,7 +81,7 @@ impl PageWriter {
     }
 
     /// Makes a page without a path, whose readers get a [descriptor](Self::descriptor). Its length is sealed, so it cannot be
-    /// truncated under a reader, and nobody else can write it.
+    /// truncated under a reader, and no other process can write it.
     ///
     /// # Errors
     /// If it cannot be made.
@@ -121,7 +121,7 @@ impl PageWriter {
         Ok(again.into())
     }
 
-    /// Whether the page is still at its path: somebody may have deleted it. A page without a path is nowhere.
+    /// Whether the page is still at its path: another process may have deleted it. A page without a path is nowhere.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         let Some(path) = &self.path else { return false };
@@ -162,7 +162,7 @@ impl PageWriter {
         let waits = map.word(WAIT_AT);
         let word = waiting_for(set.epoch().0);
         // Release: a reader that sees the new word finds a set at least as new. A set with other proposals only has the same
-        // epoch, and wakes nobody.
+        // epoch, and wakes no reader.
         if waits.swap(word, Ordering::Release) != word {
             wake(&self.map);
         }
@@ -181,7 +181,7 @@ pub(crate) fn memory_file(name: &str) -> rustix::io::Result<OwnedFd> {
 
 /// Wakes all readers.
 fn wake(map: &Map) {
-    // The kernel takes the number as a signed one. A failure would wake nobody; readers look again after a second.
+    // The kernel takes the number as a signed one. A failure would wake no reader; readers look again after a second.
     let all = i32::MAX.cast_unsigned();
     let _ = futex::wake(map.word(WAIT_AT), futex::Flags::empty(), all);
 }

@@ -42,7 +42,7 @@ pub(crate) enum Way {
 pub(crate) struct Built {
     pub(crate) fence: Fence,
     pub(crate) hardware: Arc<dyn Hardware>,
-    /// Why the fence is no cpuset, if no other kind was requested.
+    /// Why the fence is not a cpuset, if no other kind was requested.
     pub(crate) instead: Option<String>,
 }
 

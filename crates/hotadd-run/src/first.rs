@@ -15,7 +15,7 @@ pub(crate) struct First {
     /// The path of the cpuset, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<String>,
-    /// Why it is no cpuset, if that was not requested.
+    /// Why it is not a cpuset, if that was not requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }

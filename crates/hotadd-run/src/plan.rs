@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     pub(crate) partition: Partition,
     /// Keeps processes to the partition.
     pub(crate) fence: Fence,
-    /// Why the fence is no cpuset, if masks were not requested.
+    /// Why the fence is not a cpuset, if masks were not requested.
     pub(crate) instead: Option<String>,
     pub(crate) changes: Vec<Change>,
 }

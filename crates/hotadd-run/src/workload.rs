@@ -142,7 +142,7 @@ fn report(spinners: &Spinners, ended: &mpsc::Receiver<()>) {
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-        // Nobody reads the reports any more.
+        // The reports have no reader any more.
         std::process::exit(0);
     }
 }

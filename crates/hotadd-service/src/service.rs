@@ -120,7 +120,7 @@ impl Service {
         let leaving = Departures::begin()?;
         let log: Log = Arc::new(move |line| log(&text::clean(line)));
         let core = Arc::new(Core::new(partition.clone(), name.to_owned(), access, log, leaving));
-        // Made now, while there are descriptors. If that fails, it is tried again for whoever asks.
+        // Made now, while there are descriptors. If that fails, it is tried again when a peer asks.
         let _ = core.page();
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
@@ -247,7 +247,7 @@ impl Service {
     }
 
     /// Serves the metrics over HTTP, at a socket or a port, until this is dropped. The socket of a machine's partition is open to
-    /// every user, and any other only to this user; a port is open to whoever reaches it. Returns where it is.
+    /// every user, and any other only to this user; a port is open to everything that reaches it. Returns where it is.
     ///
     /// # Errors
     /// If it cannot be listened there.

@@ -1,4 +1,4 @@
-//! The page and the board that a connection is handed: who gets them, and that agents are called there.
+//! The page and the board that a connection is handed: which peers get them, and that agents are called there.
 
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
@@ -79,7 +79,7 @@ fn an_agent_that_registers_with_a_board_is_called_there_and_can_refuse() {
     served.partition.add(HardwareId(1)).unwrap();
     let refused = served.partition.add(HardwareId(2)).unwrap_err();
     assert!(refused.to_string().contains("no memory on the board"), "{refused}");
-    assert_eq!(heard.try_iter().count(), 3, "A6: who refuses hears no failure");
+    assert_eq!(heard.try_iter().count(), 3, "A6: a party that refuses is not told of the failure");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn l3_a_process_that_dies_while_it_is_asked_on_its_board_refuses_at_once() {
 }
 
 #[test]
-fn l3_an_agreement_with_another_serial_is_none() {
+fn l3_an_agreement_with_another_serial_does_not_count() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     let mut board = open(&peer);
@@ -155,7 +155,7 @@ fn d3_who_deregisters_before_it_closes_the_connection_refuses_nothing() {
 }
 
 #[test]
-fn l3_an_agreement_after_the_service_has_ended_is_none() {
+fn l3_an_agreement_after_the_service_has_ended_does_not_count() {
     for agrees in [true, false] {
         let served = Served::new(1, 1);
         let peer = served.peer();

@@ -103,7 +103,7 @@ fn a_peer_of_another_user_is_refused_by_the_files_and_by_its_credentials() {
         "the kernel's credentials keep others out"
     );
     served.logged("of user 65534: refused, because only ");
-    // It was no peer for a moment, and others are none the worse for it.
+    // It was never a peer, and other peers are served.
     served.peer().ping();
     assert!(served.log().is_empty());
 }

@@ -46,7 +46,7 @@ pub(crate) struct Named {
     pub(crate) own: bool,
 }
 
-/// A driver's decision on a processor that nobody else refused.
+/// A driver's decision on a processor that no other party refused.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct AddDecision {
     pub(crate) index: u32,

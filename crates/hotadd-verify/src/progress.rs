@@ -1,4 +1,4 @@
-//! [`Progress`]: how far a verification is, for whoever waits for it.
+//! [`Progress`]: how far a verification is.
 
 /// How far a verification is.
 #[derive(Clone, Debug)]

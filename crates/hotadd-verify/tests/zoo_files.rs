@@ -25,7 +25,7 @@ fn every_check_has_a_driver_of_its_name() {
     for one in &expected {
         assert!(!one.must.is_empty(), "{}: nothing", one.driver);
         for id in one.must.iter().flatten().chain(&one.may) {
-            assert!(Check::find(id).is_some(), "{}: {id} is no check", one.driver);
+            assert!(Check::find(id).is_some(), "{}: {id} is not a check", one.driver);
         }
     }
     for check in CHECKS {

@@ -1,6 +1,6 @@
 /*
  * Does not load on a machine with more than 1,024 processors, because its author never had one. There the driver is
- * missing. A machine that grows beyond that is no problem for it.
+ * missing. A machine that grows beyond that is not a problem for it.
  */
 #include "zoo.h"
 

@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_destination_is_none() {
+    fn an_empty_destination_counts_as_a_missing_one() {
         for endian in [Endian::Little, Endian::Big] {
             let with = [fields(), vec![(DESTINATION, Value::from(""))]].concat();
             let message = read(&message(endian, &with)).unwrap().unwrap();

@@ -2,7 +2,7 @@
 //! so can connect. The bus has two peers: the partition and the client.
 //!
 //! No call stores anything. Match rules are accepted and ignored, because the partition sends all its signals in any case. Names
-//! cannot be requested, because nobody could call them.
+//! cannot be requested, because no peer could call them.
 
 use std::collections::HashMap;
 

@@ -110,7 +110,7 @@ fn absent(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::NotFound => {
             format!("there is no running partition {name} (nothing is at {place}); {starts}")
         }
-        // The kernel reports the same error for a file that is no socket.
+        // The kernel reports the same error for a file that is not a socket.
         io::ErrorKind::ConnectionRefused if !is_socket(path) => {
             format!("there is no partition at {place}, which is not a socket; {starts}")
         }
@@ -169,7 +169,7 @@ fn named(name: &str, warn: Warn) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Checks that no other user can have put a socket there. A file that is no socket passes: connecting reports it.
+/// Checks that no other user can have put a socket there. A file that is not a socket passes: connecting reports it.
 fn believed(path: &Path) -> Result<(), Failure> {
     match ownership::socket(path) {
         Ok(()) => Ok(()),

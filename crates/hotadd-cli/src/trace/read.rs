@@ -1,4 +1,4 @@
-//! [`Shown`]: the events of a trace as its page has them. A file may come from anybody, such as with a bug report: only what the
+//! [`Shown`]: the events of a trace as its page has them. A file may be hostile, such as one from a bug report: only what the
 //! page knows is taken from it.
 
 use std::fs::File;
@@ -88,7 +88,7 @@ pub(super) fn file(path: &Path) -> Result<Shown, String> {
 }
 
 fn read(bytes: &[u8]) -> Result<Shown, String> {
-    let no_trace = "it is no trace of hotadd, which is a JSON array with an event on each line";
+    let no_trace = "it is not a trace of hotadd, which is a JSON array with an event on each line";
     let mut lines = bytes.split(|byte| *byte == b'\n');
     if lines.next().map(<[u8]>::trim_ascii) != Some(b"[") {
         return Err(no_trace.to_owned());

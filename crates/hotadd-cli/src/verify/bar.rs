@@ -24,7 +24,7 @@ impl Bar {
         let done = WIDTH * progress.done / progress.all.max(1);
         let bar: String = (0..WIDTH).map(|at| if at < done { '#' } else { '.' }).collect();
         let name: String = progress.scenario.chars().take(40).collect();
-        // An error here is none of the verification's.
+        // The verification goes on if this fails.
         let _ = write!(io::stderr(), "\r\x1b[K[{bar}] {}/{} {name}", progress.done, progress.all);
     }
 

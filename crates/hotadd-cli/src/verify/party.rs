@@ -1,4 +1,5 @@
-//! A driver that is no file: a sample, or a program. It is registered as `hotadd run --driver` registers it, on simulated processors.
+//! A driver that is not a file: a sample, or a program. It is registered as `hotadd run --driver` registers it, on simulated
+//! processors.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::say;
 
 type Writer = fn(&Report, &mut dyn Write) -> io::Result<()>;
 
-/// The files for reports. They are opened first, because nobody wants to learn after a minute that one cannot be written.
+/// The files for reports. They are opened first, so that a file that cannot be written is reported before the verification.
 pub(super) struct Files<'a>(Vec<(&'a Path, File, Writer)>);
 
 impl<'a> Files<'a> {

@@ -146,7 +146,7 @@ fn refusal(model: &Model, cpu: &Cpu) -> Option<Line> {
     Some((format!("{}{}", why(event), at.unwrap_or_default()), BAD))
 }
 
-/// The events of the last add, remove or rehearsal of a processor. A replay is none.
+/// The events of the last add, remove or rehearsal of a processor. A replay is not one of them.
 fn last_transaction(watched: &Watched, id: u32) -> Vec<&Value> {
     let ends = |event: &Value| {
         matches!(event["event"].as_str(), Some("joined" | "refused" | "left" | "remove-refused"))

@@ -59,7 +59,7 @@ const FORBIDDEN: [Attack; 20] = [
     ("kills a thread of a process of its user", "kills_a_thread", "tgkill"),
     ("moves a process of its user", "moves_another", "sched_setaffinity"),
     ("ptraces a process of its user", "traces", "ptrace"),
-    ("ptraces the process that hosts it", "traces_whoever_hosts_it", "getppid"),
+    ("ptraces the process that hosts it", "traces_its_host", "getppid"),
     ("becomes root", "becomes_root", "setuid"),
     ("raises its limits", "raises_its_limits", "prlimit64"),
     ("makes memory that it may write and run", "makes_code", "mmap"),

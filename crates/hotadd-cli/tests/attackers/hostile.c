@@ -122,7 +122,7 @@ static void traces(void)
     through(ptrace(PTRACE_ATTACH, VICTIM, NULL, NULL));
 }
 
-static void traces_whoever_hosts_it(void)
+static void traces_its_host(void)
 {
     through(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
 }
@@ -191,7 +191,7 @@ static void maps_what_it_has_open(void)
             through(fd);
 }
 
-/* What whoever started hotadd has. */
+/* What the user that started hotadd has. */
 
 static void reads_what_is_open(void)
 {
@@ -245,7 +245,7 @@ static void sends_nonsense(void)
     sleep(1);
 }
 
-/* Agrees to all that anybody may be asked. */
+/* Agrees to calls that the partition may make to other parties. */
 static void answers_for_others(void)
 {
     for (unsigned serial = 1; serial < 2000; serial++) {

@@ -28,7 +28,7 @@ fn read(text: &str) -> Case {
         match name.split_once(' ') {
             Some(("elf", path)) => root.program(path, content),
             Some(("link", path)) => root.link(path, content.trim()),
-            Some((kind, _)) => panic!("{kind} is no kind of file"),
+            Some((kind, _)) => panic!("{kind} is not a kind of file"),
             // The last line needs its line end.
             None => root.file(name, &format!("{}\n", content.trim_end_matches('\n'))),
         }

@@ -123,7 +123,7 @@ pub fn seen(output: &Output) -> Seen {
             "problem" => 1,
             "cannot tell" => 3,
             "clear" => 0,
-            other => panic!("{other:?} is no answer: {said}"),
+            other => panic!("{other:?} is not an answer: {said}"),
         };
         assert_eq!(status, expected, "each answer has its own exit status: {said}");
         assert_eq!(said["clear"], status == 0, "{said}");

@@ -10,7 +10,7 @@ fn run(driver: &Driver, fail_on: &str) -> Output {
     Run::new("1+2").driver(&driver.with("timeout=500")).fail_on(fail_on).output()
 }
 
-/// The faults that a run shows, without the one that is no fault: a driver need not be able to unload (L2).
+/// The faults that a run shows. A driver without an unload routine is not one of them (L2).
 const FAULTS: &[&str] = &[
     "bugcheck",
     "doublefree",

@@ -64,5 +64,5 @@ fn the_chosen_cases_have_any_three_entries_of_three_lists() {
     let chosen = covering(all.clone());
     let covered = |cases: &[Case]| cases.iter().flat_map(triples).collect::<BTreeSet<_>>();
     assert_eq!(covered(&chosen), covered(&all), "these triples must meet");
-    assert!(chosen.len() * 2 < all.len(), "{} of {} are no choice", chosen.len(), all.len());
+    assert!(chosen.len() * 2 < all.len(), "{} of {} are not a choice", chosen.len(), all.len());
 }

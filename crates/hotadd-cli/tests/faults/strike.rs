@@ -213,7 +213,7 @@ fn judge_events(case: &Case, fixture: &Fixture, events: &[Event], limit: Duratio
         parties.insert(at, faulty);
     }
     let expected = oracle::expected(case, &parties);
-    assert_eq!(told(events), expected, "{case}: A1-A5, R4, X1: who is called, in order");
+    assert_eq!(told(events), expected, "{case}: A1-A5, R4, X1: which parties are called, in order");
     let recorded = heard_by_recorders(expected, &parties);
     assert_eq!(fixture.journal.take(), recorded, "{case}: the calls that the parties recorded");
     oracle::one_outcome_each(events, case);
@@ -285,7 +285,7 @@ fn next_add(case: &Case, fixture: &Fixture, mut active: Vec<u32>) {
     assert!(added.is_ok(), "{when} works: {added:?}");
     let events = fixture.events();
     let expected = oracle::agreed(&fixture.parties, id);
-    assert_eq!(told(&events), expected, "{when}: who is called, in order");
+    assert_eq!(told(&events), expected, "{when}: which parties are called, in order");
     let recorded = heard_by_recorders(expected, &fixture.parties);
     assert_eq!(fixture.journal.take(), recorded, "{when}: the calls that the parties recorded");
     assert!(!fixture.parties().iter().any(|name| name == FAULTY), "{when}: L3: it is gone");

@@ -24,7 +24,7 @@ fn fault(text: &str, version: &str) -> Option<String> {
                 return Some(fault);
             }
             let Some(next) = KINDS.iter().position(|kind| *kind == heading) else {
-                return Some(format!("`{heading}` is none of {KINDS:?}"));
+                return Some(format!("`{heading}` is not one of {KINDS:?}"));
             };
             if releases.is_empty() || kind.is_some_and(|(kind, _)| kind >= next) {
                 return Some(format!("`{heading}` stands at the wrong place, or twice"));
@@ -90,7 +90,7 @@ fn a_changelog_of_another_form_is_noticed() {
     assert_eq!(fault(good, "0.2.0"), None);
     for (from, to, expected) in [
         ("# Changelog", "# Changes", "does not begin"),
-        ("### Added", "### New", "is none of"),
+        ("### Added", "### New", "is not one of"),
         ("### Added", "### Security", "wrong place"),
         ("### Fixed", "### Added", "or twice"),
         ("- one", "one", "has no entry"),

@@ -58,7 +58,7 @@ fn every_dependency_has_a_reason_and_its_users_in_the_page() {
         );
         assert!(
             reason.len() > 10 && reason.ends_with('.'),
-            "the reason for {name} is no sentence: {reason:?}"
+            "the reason for {name} is not a sentence: {reason:?}"
         );
     }
     let names: Vec<_> = rows.iter().map(|(name, ..)| name).collect();

@@ -36,7 +36,7 @@ fn nginx_counts_the_machine_and_is_told_by_its_configuration() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    // The workers are this user's, whoever that is, and nobody connects to them.
+    // The workers run as this user, and no client connects to them.
     let config = |workers: &str| {
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
         let text = format!(

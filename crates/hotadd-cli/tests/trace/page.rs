@@ -91,7 +91,7 @@ fn a_page_is_made_of_a_trace_only() {
     fs::write(&other, "{\"traceEvents\": []}").unwrap();
     let refused = output(&["trace", "--html", other.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(stderr(&refused).contains("it is no trace of hotadd"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("it is not a trace of hotadd"), "{}", stderr(&refused));
     let missing = output(&["trace", "--html", "/nonexistent.json"]);
     assert!(stderr(&missing).contains("/nonexistent.json: No such file"), "{}", stderr(&missing));
 }

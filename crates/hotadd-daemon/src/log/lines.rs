@@ -28,8 +28,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut fields);
         let mut line = self.0.line(*event.metadata().level(), fields);
         line.push('\n');
-        // Written in one call, so that output of other threads cannot come between. A failed write is ignored: nobody reads
-        // stderr then.
+        // Written in one call, so that output of other threads cannot come between. A failed write is ignored: stderr has no
+        // reader then.
         let _ = io::stderr().write_all(line.as_bytes());
     }
 }

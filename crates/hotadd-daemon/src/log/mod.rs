@@ -182,7 +182,7 @@ fn emit(weight: Weight, text: &str, about: &About<'_>) {
     }
 }
 
-/// Whether stderr is the stream that `$JOURNAL_STREAM` names, by device and inode. The variable alone is no proof: processes
+/// Whether stderr is the stream that `$JOURNAL_STREAM` names, by device and inode. The variable alone proves nothing: processes
 /// whose stderr goes elsewhere inherit it.
 fn is_journal() -> Option<bool> {
     let stream = std::env::var("JOURNAL_STREAM").ok()?;

@@ -1,12 +1,12 @@
-//! Whether a driver's file can be used: told before anybody is to be called.
+//! Whether a driver's file can be used: checked before the driver is loaded.
 
 use hotadd::ownership::{self, Untrusted};
 
 use super::FileSpec;
 
 impl FileSpec {
-    /// Why the file is not loaded, if other users could change it. A missing path or one that is no file is reported by whatever
-    /// loads it.
+    /// Why the file is not loaded, if other users could change it. A path that is missing or is not a file is reported when it
+    /// is loaded.
     pub(crate) fn untrusted(&self) -> Option<Untrusted> {
         match ownership::file(&self.path) {
             Ok(_) | Err(Untrusted::Unreadable { .. } | Untrusted::Kind { .. }) => None,

@@ -35,7 +35,7 @@ struct Change {
     /// The parties that a rehearsal has asked, and its latest time.
     asked: BTreeSet<u64>,
     latest: u64,
-    /// Who refused, and why.
+    /// Which party refused, and why, as the event has it.
     refusal: Option<Value>,
 }
 
@@ -246,7 +246,7 @@ impl Converter {
             if matches!(step.event.as_str(), "joined" | "refused") { "add" } else { "remove" };
         if let Some(track) = self.processor(id) {
             match self.changes.remove(&id) {
-                // Nobody was asked.
+                // No party was asked.
                 None => {
                     let args = json!({ "processor": id });
                     self.slices.begin(track, step.began(), "change", &format!("{kind} {id}"), args);

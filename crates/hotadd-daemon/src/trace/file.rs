@@ -28,14 +28,14 @@ impl TraceFile {
     /// may write to would let them choose what is replaced.
     ///
     /// # Errors
-    /// If it cannot be created, or is no file.
+    /// If it cannot be created, or is not a file.
     pub fn create(path: &Path, limit: u64) -> io::Result<Self> {
         let mut trace = Self::to(Box::new(create(path)?))?;
         (trace.path, trace.limit) = (Some(path.to_owned()), limit);
         Ok(trace)
     }
 
-    /// Writes to something that is no file. It has no limit.
+    /// Writes to something that is not a file, without a limit.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -99,7 +99,7 @@ fn create(path: &Path) -> io::Result<File> {
     options.write(true).create(true).truncate(true).mode(0o600);
     let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     Ok(file)
 }

@@ -31,7 +31,7 @@ pub(crate) enum Piece {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Word {
     pub(crate) pieces: Vec<Piece>,
-    /// Part of it is quoted, so it is no reserved word.
+    /// Part of it is quoted, so it is not a reserved word.
     pub(crate) quoted: bool,
 }
 

@@ -59,7 +59,7 @@ enum There {
 /// Covers all files of a tree that need it.
 ///
 /// # Errors
-/// The path is no folder, or cannot be examined.
+/// The path is not a folder, or cannot be examined.
 pub(crate) fn all(tree: &Tree, follower: &Follower<'_>, dir: &Path) -> io::Result<Vec<Shadow>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(dir, flags, Mode::empty());

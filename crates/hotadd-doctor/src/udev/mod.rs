@@ -81,7 +81,7 @@ fn folders(tree: &Tree) -> Vec<&'static Path> {
     folders
 }
 
-/// The index of the folder that has a file, 0 being the one with the highest precedence. None for a file that is no rules file.
+/// The index of the folder that has a file, 0 being the one with the highest precedence. None for a file that is not a rules file.
 pub(crate) fn rank(path: &Path) -> Option<usize> {
     let rules = path.extension() == Some(OsStr::new("rules"));
     FOLDERS.iter().position(|folder| rules && path.parent() == Some(Path::new(folder)))

@@ -83,7 +83,7 @@ pub(crate) fn parse(file: &[u8]) -> Vec<Rule> {
     rules
 }
 
-/// The tokens of a line. None if something in it is no token: then the whole line is ignored.
+/// The tokens of a line. None if a part of it is not a token: then the whole line is ignored.
 fn tokens(text: &[u8]) -> Option<Vec<Token>> {
     let mut found = Vec::new();
     let mut at = 0;

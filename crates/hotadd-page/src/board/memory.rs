@@ -35,7 +35,7 @@ impl Memory {
     /// Wakes the partition's thread that sleeps on an answer.
     pub(super) fn wake(&self, place: u32) {
         // One: the partition waits with one thread at a time. All: a thread that another process put there must not take the
-        // wake-up. The kernel takes the number as a signed one. A failure would wake nobody; the partition looks again.
+        // wake-up. The kernel takes the number as a signed one. A failure would wake no thread; the partition looks again.
         let _ = futex::wake(self.answer(place), futex::Flags::empty(), i32::MAX.cast_unsigned());
     }
 }

@@ -32,7 +32,7 @@ pub enum BoardError {
     /// The memory could be truncated, and the next access would end this process.
     #[error("the board's memory is not sealed against truncation")]
     NotSealed,
-    /// It is no board of this version.
+    /// It is not a board of this version.
     #[error("the memory is not a board that this version can read: {0}")]
     NoBoard(String),
 }
@@ -55,7 +55,7 @@ impl BoardReader {
     /// Opens a board that was received from a partition.
     ///
     /// # Errors
-    /// If it is no board, or could be truncated.
+    /// If it is not a board, or could be truncated.
     pub fn open(memfd: impl AsFd, doorbell: OwnedFd) -> Result<Self, BoardError> {
         let seals = fcntl_get_seals(&memfd).map_err(|_| BoardError::NotSealed)?;
         if !seals.contains(SealFlags::SHRINK) {

@@ -88,7 +88,7 @@ impl BoardWriter {
     }
 
     /// Posts a call, and rings the doorbell unless the agent watches. `None` if the call must go over the socket: all places are
-    /// taken by calls without an answer, or the serial is none for a board.
+    /// taken by calls without an answer, or a board cannot carry the serial.
     #[must_use]
     pub fn post(&self, call: &Call) -> Option<Entry> {
         let mut own = self.own();
@@ -124,8 +124,8 @@ impl BoardWriter {
 
     /// Waits for the answer to a posted call.
     ///
-    /// `interrupted` is asked for a reason not to wait any longer. Whoever makes the reason calls [`interrupt`](Self::interrupt)
-    /// afterwards. A reason that was given must be given until the wait is over.
+    /// `interrupted` is asked for a reason not to wait any longer. The thread that stores the reason
+    /// calls [`interrupt`](Self::interrupt) afterwards. A reason that was given must be given until the wait is over.
     pub fn wait<T>(
         &self,
         entry: Entry,

@@ -166,7 +166,7 @@ fn a_full_board_takes_no_call_until_the_next_place_is_free() {
     assert!(partition.post(&call(34)).is_some());
     assert_eq!(partition.post(&call(35)), None);
     partition.interrupt(entries[2]);
-    assert_eq!(partition.post(&call(35)), None, "an interrupt is no answer");
+    assert_eq!(partition.post(&call(35)), None, "an interrupt is not an answer");
     agent.skip(taken[2]);
     assert!(partition.post(&call(35)).is_some());
     assert_eq!([33, 34, 35], [(); 3].map(|()| take(&mut agent).1.serial));

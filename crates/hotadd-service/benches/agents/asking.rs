@@ -36,7 +36,7 @@ impl Served {
     }
 
     pub(crate) fn path(&self) -> Outcome<&str> {
-        Ok(self.path.to_str().ok_or("the folder's name is no text")?)
+        Ok(self.path.to_str().ok_or("the folder's name is not text")?)
     }
 }
 

@@ -57,7 +57,7 @@ impl Right {
     }
 }
 
-/// Who may do what with a partition.
+/// Which users may make which requests of a partition.
 ///
 /// | | [`own`](Self::own), the default | [`machine`](Self::machine) |
 /// |---|---|---|
@@ -189,7 +189,7 @@ impl Access {
 }
 
 impl fmt::Display for Access {
-    /// Names those who may do everything.
+    /// Names the users that may do everything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.group {
             None => f.write_str("its own user and root"),

@@ -37,7 +37,7 @@ const MOST: usize = MOST_UNANSWERED - MOST_PARTIES;
 
 /// The open questions of one bus.
 pub(crate) struct Polkit {
-    /// Those who may do everything, for messages.
+    /// The users that may do everything, for messages.
     members: String,
     owner: Option<PeerName>,
     /// The call that looks up the owner.

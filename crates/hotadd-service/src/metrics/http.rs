@@ -92,7 +92,7 @@ impl Listener {
     }
 }
 
-/// Removes a socket at which nobody listens any more. Anything else stays, and cannot be listened at.
+/// Removes a socket at which no process listens any more. Anything else stays, and cannot be listened at.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if !is_socket {
@@ -112,7 +112,7 @@ fn begin(
     let core = Weak::clone(core);
     tokio::spawn(async move {
         let _permit = permit;
-        // Whoever is too slow gets no answer.
+        // A client that is too slow gets no answer.
         let _ = timeout(TIME_LIMIT, answer(stream, &core)).await;
     });
 }

@@ -1,4 +1,4 @@
-//! The metrics of a partition: [counted](counts) from its events, written as [text], and [served](http) to whoever scrapes.
+//! The metrics of a partition: [counted](counts) from its events, written as [text], and [served](http) over HTTP.
 
 pub(crate) mod address;
 pub(crate) mod counts;

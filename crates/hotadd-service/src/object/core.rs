@@ -63,7 +63,7 @@ pub(crate) struct Core {
     next: AtomicU64,
     requests: AtomicUsize,
     stopping: AtomicBool,
-    /// The page that is handed out as a descriptor, once somebody has asked for it.
+    /// The page that is handed out as a descriptor, once a peer has asked for it.
     page: Mutex<Option<PublishedPage>>,
     /// Receives registrations to drop. Dropping one may take as long as an add.
     leaving: Departures,

@@ -26,7 +26,7 @@ impl Departures {
             for departure in departures {
                 match departure {
                     Departure::Of(registration) => drop(registration),
-                    // Who waited may have given up.
+                    // The waiting thread may have given up.
                     Departure::Tell(who) => drop(who.send(())),
                 }
             }

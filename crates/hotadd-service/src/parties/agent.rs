@@ -15,7 +15,7 @@ pub(crate) struct Agent {
     ///
     /// The lock is held while a call is sent. So a call is sent before the reply to Deregister, or not at all (D1).
     left: Mutex<bool>,
-    /// It asked to be deregistered. If its connection is closed afterwards, this is no refusal (D3).
+    /// It asked to be deregistered. If its connection is closed afterwards, this is not a refusal (D3).
     at_its_request: AtomicBool,
     /// Why the agent counts as crashed.
     crash: Mutex<Option<(Status, String)>>,

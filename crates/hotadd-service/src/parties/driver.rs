@@ -209,9 +209,9 @@ impl RemoteDriver {
                     Outcome::Interrupted(answer) => Ok(answer),
                     Outcome::Late => Err(RecvTimeoutError::Timeout),
                 };
-                // A party that has left at its own request refuses nothing by closing its connection afterwards (D3). A call may have
-                // been posted before its request arrived. The end of the service is no such request: a party that was being asked
-                // has then refused.
+                // A party that has left at its own request refuses nothing by closing its connection afterwards (D3). A call may
+                // have been posted before its request arrived. The end of the service is not such a request: a party that was being
+                // asked has then refused.
                 let answer = match answer {
                     Ok(Answer::Lost(_)) if self.agent.left_at_its_request() => {
                         Ok(Answer::Agreed(Instant::now()))

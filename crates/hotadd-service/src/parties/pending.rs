@@ -48,7 +48,7 @@ impl Waiting {
     fn deliver(self, answer: Answer) {
         // The send fails if the waiting thread has given up meanwhile. The answer is then not needed.
         let _ = self.to.send(answer);
-        // Only now: whoever is woken finds the answer.
+        // Only now, so that the woken thread finds the answer.
         if let Some((board, entry)) = self.wake {
             board.interrupt(entry);
         }
@@ -69,9 +69,9 @@ impl Pending {
         receiver
     }
 
-    /// The call with this serial was posted on a board: its answer comes there, or else wakes whoever waits there.
+    /// The call with this serial was posted on a board: its answer comes there, or else wakes the thread that waits there.
     pub(crate) fn posted(&self, serial: NonZeroU32, board: &Arc<BoardWriter>, entry: Entry) {
-        // If it is not there, the answer has been delivered, and is found before anybody sleeps.
+        // If it is not there, the answer has been delivered, and is found before the thread sleeps.
         if let Some(waiting) = lock(&self.state).waiting.get_mut(&serial) {
             waiting.wake = Some((Arc::clone(board), entry));
         }

@@ -1,4 +1,4 @@
-//! [`Socket`]: a stream to a peer. It always watches for input. It watches for room to write only while there is none.
+//! [`Socket`]: a stream to a peer. It always watches for input. It watches for room to write only while the socket is full.
 //!
 //! A socket becomes writable whenever its peer has read something. A stream that always watches for that, as tokio's own
 //! stream does, is woken by every message that it sends.

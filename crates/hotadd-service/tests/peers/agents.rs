@@ -41,7 +41,7 @@ fn an_agent_hears_the_replay_then_is_asked_and_told() {
 }
 
 #[test]
-fn a_veto_gives_its_reason_and_status_to_whoever_asked() {
+fn the_requester_gets_the_reason_and_status_of_a_veto() {
     let served = Served::new(1, 1);
     let (agent, other) = (served.peer(), served.peer());
     let party = agent.register("pool", wire::LATER_ONLY, 0, 0);
@@ -78,7 +78,7 @@ fn errors_of_other_names_veto_with_a_status_of_their_own() {
 }
 
 #[test]
-fn a_refused_replay_registers_nobody() {
+fn a_refused_replay_registers_no_party() {
     let served = Served::new(2, 0);
     let peer = served.peer();
     peer.begin_register("pool", 0, 0, 0);
@@ -156,7 +156,10 @@ fn removals_are_heard_by_those_who_asked_for_them() {
     }
     peer.register("deaf", wire::LATER_ONLY, 0, 0);
     let removed = served.partition.remove(HardwareId(1)).unwrap();
-    assert_eq!(removed.processor.id.0, 1, "of one that it was not told of nobody is asked (X4)");
+    assert_eq!(
+        removed.processor.id.0, 1,
+        "a party is not asked about a processor that it was not told of (X4)"
+    );
     peer.signal("Left");
     peer.begin("Remove", &3_u32);
     peer.agrees_to(State::RemoveStart, hears);
@@ -222,7 +225,7 @@ fn a_batch_says_what_became_of_each() {
 }
 
 #[test]
-fn everything_that_happened_is_told_to_whoever_asks() {
+fn a_client_can_read_everything_that_happened() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     // Its handshake is over.

@@ -13,7 +13,7 @@ use hotadd_service::{Log, Service};
 use crate::common::endless::Endless;
 use crate::common::{PATIENCE, Served};
 
-/// What drivers heard, in order, whoever called them.
+/// The calls of all drivers, in order.
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<Vec<String>>>);
 
@@ -87,7 +87,7 @@ impl Recorder {
     }
 }
 
-/// Waits for something that nobody tells of.
+/// Waits for something that no signal announces.
 fn until(what: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !what() {
@@ -233,12 +233,12 @@ fn a_connection_lost_in_the_middle_of_an_add_is_reconciled_once() {
         let adding = thread::spawn(move || adder.add(HardwareId(2)));
         meets.recv().unwrap();
         let served = served.end_service();
-        // The one who is gone has vetoed.
+        // The party that has left has vetoed.
         assert!(matches!(adding.join().unwrap(), Err(Error::Vetoed { .. })));
         if joins {
             until(|| served.partition.add(HardwareId(2)).is_ok());
         }
-        // Only now it agrees, and its answer reaches nobody.
+        // It agrees only now, and its answer is dropped.
         go.send(()).unwrap();
         let _service = again(&served);
         served.wait(|event| event.kind == EventKind::Registered && event.party.is_some());

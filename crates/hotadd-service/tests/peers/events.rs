@@ -113,7 +113,7 @@ fn a10_a_rehearsal_of_a_removal_has_every_answer_and_removes_nothing() {
     assert_eq!(
         answers,
         [("busy", Some("a job is on it"))],
-        "who gets no removal notices is not asked"
+        "a party without removal notices is not asked"
     );
     assert_eq!(*states.lock().unwrap(), [State::RemoveStart], "it refused, so nothing is undone");
     assert_eq!(served.partition.active().epoch(), epoch, "nothing has changed");

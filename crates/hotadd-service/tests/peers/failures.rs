@@ -1,4 +1,4 @@
-//! What becomes of agents that crash, hang or answer nonsense (L3), and of those who wait for them.
+//! What becomes of agents that crash, hang or answer nonsense (L3), and of the requests that wait for them.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -39,7 +39,7 @@ fn no_answer_in_time_is_a_veto_and_a_late_one_is_dropped() {
     let status = Status::IO_TIMEOUT.to_raw();
     assert_eq!(peer.farewell(), (asked.party, status, "no answer in 100 ms".to_owned()));
     peer.agree(&asked.call);
-    // The connection lives, the party is gone, and whoever adds now waits for nobody.
+    // The connection lives, the party is gone, and the next add waits for no party.
     let parties: Vec<(u64, String, i32, bool)> = peer.call("GetParties", &()).unwrap();
     assert!(parties.is_empty());
     peer.call::<_, Changed>("Add", &1_u32).unwrap();
@@ -59,7 +59,7 @@ fn l3_a_registration_with_a_time_limit_of_0_has_5_seconds() {
 }
 
 #[test]
-fn one_that_hangs_in_its_replay_is_not_registered() {
+fn an_agent_that_hangs_in_its_replay_is_not_registered() {
     let served = Served::new(1, 0);
     let peer = served.peer();
     peer.begin_register("slow", 0, 0, 50);
@@ -68,7 +68,7 @@ fn one_that_hangs_in_its_replay_is_not_registered() {
     let failure = peer.end::<(u64, u64)>().unwrap_err();
     assert_eq!(failure.name, "org.hotadd.Error.NotJoining");
     assert_eq!(failure.body.unwrap().1, Status::IO_TIMEOUT.to_raw());
-    // It was no party yet, so there is none to be deregistered.
+    // It was not a party yet, so nothing is deregistered.
     peer.ping();
     peer.was_not_asked();
 }
@@ -120,7 +120,7 @@ fn idle_parties_go_with_their_connection() {
 }
 
 #[test]
-fn an_answer_with_arguments_is_none() {
+fn an_answer_with_arguments_is_not_an_agreement() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     peer.register("chatty", wire::LATER_ONLY, 0, 0);
@@ -161,7 +161,7 @@ fn a_service_that_ends_leaves_its_partition_to_others() {
 }
 
 #[test]
-fn a_service_that_ends_lets_nobody_wait() {
+fn no_request_waits_after_the_service_has_ended() {
     let served = Served::new(1, 1);
     let peer = served.peer();
     peer.register("pool", wire::LATER_ONLY, 0, 0);
@@ -196,7 +196,7 @@ fn agents_do_not_hold_up_one_another() {
     assert_eq!(served.partition.count(), 2);
 }
 
-/// Somebody who reads nothing of what everybody is told; a party if there is a name.
+/// A peer that reads no signals; a party if there is a name.
 async fn deaf(served: &Served, name: Option<&str>) -> Line {
     let mut line = Line::connect(&served.path).await.unwrap();
     if let Some(name) = name {
@@ -226,7 +226,7 @@ fn who_goes_with_something_unread_is_missed_if_it_is_a_party() {
 }
 
 #[test]
-fn l3_nobody_registers_whose_connection_was_closed_while_it_waited() {
+fn l3_a_party_whose_connection_was_closed_while_it_waited_is_not_registered() {
     let served = Served::new(1, 1);
     let slow = served.peer();
     slow.register("slow", wire::LATER_ONLY, 0, 600_000);

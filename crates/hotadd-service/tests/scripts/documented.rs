@@ -42,7 +42,7 @@ fn explained() -> Vec<String> {
         .iter()
         .skip(1)
         .flat_map(|row| row[0].split(", "))
-        .map(|name| code(name).unwrap_or_else(|| panic!("{name} is no name")).to_owned())
+        .map(|name| code(name).unwrap_or_else(|| panic!("{name} is not a name")).to_owned())
         .collect();
     names.sort();
     names
@@ -55,7 +55,7 @@ fn documented() -> Vec<Got> {
         let Some(name) = code(row[0]) else { continue };
         assert_eq!(row.len(), CALLS + 1, "{name} has a value for each call");
         for (call, cell) in calls.iter_mut().zip(&row[1..]) {
-            let value = code(cell).unwrap_or_else(|| panic!("{name}: {cell} is no value"));
+            let value = code(cell).unwrap_or_else(|| panic!("{name}: {cell} is not a value"));
             call.insert(name.to_owned(), value.to_owned());
             if name == "$1" {
                 call.insert("HOTADD_STATE".to_owned(), value.to_owned());

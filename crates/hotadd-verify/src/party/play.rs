@@ -339,7 +339,7 @@ impl Stage {
         let mut equal = true;
         for (at, count) in counts.iter_mut().enumerate() {
             self.recorder.mute(at > 0);
-            // The party is not there, so nobody is asked.
+            // The party is not there, so no party is asked.
             let _ = self.partition.remove(id);
             equal = equal && self.load() && self.add(id) == Attempt::Joined;
             self.unload();

@@ -25,7 +25,7 @@ pub struct Report {
     pub seed: u64,
     /// `quick`, `normal` or `thorough`, or a scenario's name.
     pub depth: String,
-    /// The checks that were applied. Some cannot be applied to a driver that is no file.
+    /// The checks that were applied. Some cannot be applied to a driver that is not a file.
     pub checks: Vec<&'static Check>,
     /// The scenarios, in the order in which they are listed, which does not depend on which of them ended first.
     pub scenarios: Vec<Scenario>,

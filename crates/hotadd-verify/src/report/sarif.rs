@@ -157,7 +157,7 @@ fn location_with(place: &Place, message: &str) -> Value {
     location
 }
 
-/// Text of the driver as it may be shown. What SARIF takes for a link, `[text](target)`, is none any more.
+/// Text of the driver as it may be shown. SARIF shows `[text](target)` as a link, so a space is put between its parts.
 fn text(text: &str) -> String {
     clean(text).replace("](", "] (")
 }

@@ -37,7 +37,7 @@ pub fn run() -> ExitCode {
     match closed.and(played).and_then(play) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            // The verifier reads this; if it has ended, nobody does.
+            // The verifier reads this, unless it has ended.
             let played = Played { not_run: Some(why), ..Played::default() };
             let _ = serde_json::to_writer(&output, &played);
             ExitCode::FAILURE

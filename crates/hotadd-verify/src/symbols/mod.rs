@@ -12,8 +12,8 @@
 //! streams claim to contain is limited by the size of the file. The libraries that read DWARF return errors. The one that reads
 //! PDBs panics over some damaged files, so every use of a library is contained: after a panic there are no symbols.
 //!
-//! Nothing limits the time: a file can be made for which a lookup takes long, or more memory than the file. Whoever verifies such a
-//! driver can end the program. The driver itself never runs in this process.
+//! Nothing limits the time: a file can be made for which a lookup takes long, or more memory than the file. The user can end the
+//! program. The driver itself never runs in this process.
 
 mod dwarf;
 mod image;
@@ -177,7 +177,7 @@ fn contained<T>(function: impl FnOnce() -> T) -> Option<T> {
 /// The contents of a file, if it is a file that can be read at all.
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let too_large = || format!("it has more than {} MB", LARGEST >> 20);
-    // Opening a FIFO would wait for whoever writes to it.
+    // Opening a FIFO would wait for a process that writes to it.
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a file".to_owned());

@@ -1,8 +1,9 @@
 //! The names of source files, as short as a person wants them.
 //!
-//! A compiler records the path on the machine where it ran. Whoever verifies a driver mostly stands in its folder: there, the path
-//! relative to it can be clicked in a terminal, and tools find the file by it. Elsewhere the path leads nowhere, it tells the name
-//! of whoever built the driver, and it makes two builds of the same driver differ. So only the file's name remains.
+//! A compiler records the path on the machine where it ran. A driver is mostly verified in the folder of its source: there, a path
+//! relative to the folder can be clicked in a terminal, and tools find the file by it. On another machine the recorded path does
+//! not exist, contains the name of the user that built the driver, and makes two reports of the same driver differ. So only the
+//! file's name remains.
 
 use std::path::Path;
 

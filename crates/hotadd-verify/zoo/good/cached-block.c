@@ -1,6 +1,6 @@
 /*
  * Keeps the block of one processor that did not join, for the next attempt. More memory than one block never stays, so
- * that it is no leak.
+ * that it is not a leak.
  */
 #include "../zoo.h"
 

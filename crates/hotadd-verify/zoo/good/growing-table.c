@@ -1,6 +1,6 @@
 /*
  * Begins with a table for the active processors, and makes a larger one in AddStart when it needs it. The larger table
- * stays, also if the processor does not join: it is no leak, because the next attempt uses it.
+ * stays, also if the processor does not join: it is not a leak, because the next attempt uses it.
  */
 #include "../zoo.h"
 
