@@ -55,7 +55,9 @@ pub(crate) fn refuse_inside(what: &str) -> Result<(), Failure> {
     if inside().is_none() {
         return Ok(());
     }
-    let message = format!("{what} from inside a driver's callback would deadlock (D3)");
+    let message = format!(
+        "{what} from inside a callback of this partition would deadlock (D3); use another thread, or wait until the callback returns"
+    );
     Err(Failure::new(Status::POSSIBLE_DEADLOCK, message))
 }
 

@@ -36,7 +36,10 @@ impl<T> Table<T> {
     pub(crate) fn insert<P>(&self, object: Arc<T>) -> Result<*mut P, Failure> {
         let mut objects = self.lock();
         if objects.len() >= MOST {
-            let message = format!("this program has {MOST} objects of this kind: {}", self.kind);
+            let message = format!(
+                "the limit of {MOST} objects of this kind is reached: {}; free one first",
+                self.kind
+            );
             return Err(Failure::new(Status::QUOTA_EXCEEDED, message));
         }
         let handle = next();

@@ -114,7 +114,7 @@ impl Registration {
                 Phase::Stopped => {
                     return Err(state("the registration was stopped; make a new one"));
                 }
-                _ => return Err(state("the registration was started before")),
+                _ => return Err(state("the registration is already started")),
             }
             let settings = inner.settings;
             let callee = Arc::new(self.callee(settings)?);

@@ -71,7 +71,7 @@ fn a_c_program_is_notified_of_the_processors_of_another_process() {
     let stderr = text(&output.stderr);
     assert!(stderr.contains("no longer one (D2)"), "the second deregistering: {stderr}");
     assert!(
-        stderr.contains("from inside a driver's callback"),
+        stderr.contains("from inside a callback of this partition"),
         "registering inside (D3): {stderr}"
     );
     partition.add(HardwareId(66)).expect("nobody is left to refuse");

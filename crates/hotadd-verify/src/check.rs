@@ -97,7 +97,7 @@ checks! {
         "each failed attempt to add a processor loses memory until the next restart";
         "free in KeProcessorAddFailureNotify everything that KeProcessorAddStartNotify allocated"
     "leak-after-veto" Error "A3": "keeps what it prepared before it refused a processor itself";
-        "each refusal loses memory; the driver that refuses is not called with the failure";
+        "each refusal loses memory; a driver that refuses is not told that the processor failed";
         "free everything before writing an error to *OperationStatus"
     "leak-after-refused-load" Error "R4": "keeps memory or objects although its loading failed";
         "memory is lost until the next restart";
@@ -165,9 +165,9 @@ checks! {
     "exhaustion-unhandled" Error "A2": "does not handle the failure of a call";
         "the system stops when memory is short";
         "check the result, free what was prepared, and refuse the processor"
-    "agrees-unprepared" Warning "A2": "agrees to a processor although it could not prepare as it does otherwise";
+    "agrees-unprepared" Warning "A2": "agrees to a processor although part of its preparation failed";
         "the driver works on that processor without its data, or not at all";
-        "refuse the processor when a call fails that prepares for it"
+        "refuse the processor when a call that prepares for it fails"
     "missing-import" Error "L1": "calls a function that is not provided";
         "on a Windows without the function the driver is not loaded";
         "look the function up with MmGetSystemRoutineAddress, and do without it"

@@ -90,7 +90,7 @@ fn a_shadow_that_is_not_needed_is_reported() {
     let root = root();
     check(&shadow(&root), 0, "written");
     root.file(ORIGINAL, "KERNEL==\"rtc0\", SYMLINK+=\"rtc\"\n");
-    check(&shadow(&root), 0, "no longer brings processors online; this one can be deleted");
+    check(&shadow(&root), 0, "no longer brings processors online; this override can be deleted");
     fs::remove_file(root.path(ORIGINAL)).unwrap();
     check(&shadow(&root), 0, "the file that it replaces no longer exists");
     check(&root.hotadd(&[]), 0, "which no longer exists");

@@ -143,14 +143,14 @@ fn cover(
         _ => Some(first),
     };
     let Some(source) = source else {
-        let said = "the file that it replaces no longer exists; this one can be deleted";
+        let said = "the file that it replaces no longer exists; this override can be deleted";
         return Some(Plan::Leave(Outcome::Kept, said.to_owned()));
     };
     let text = tree.read(source)?;
     let file = super::judge(tree, follower, source, &text);
     if !shadow::is_needed(&file) {
         let said = format!(
-            "{} no longer brings processors online; this one can be deleted",
+            "{} no longer brings processors online; this override can be deleted",
             source.display()
         );
         return matches!(there, There::Shadow(..)).then_some(Plan::Leave(Outcome::Kept, said));

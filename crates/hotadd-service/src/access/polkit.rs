@@ -213,7 +213,7 @@ impl Open {
             (question.right.wish(), question.right.action(), question.claim.peer.to_string());
         if challenge && !question.interactive {
             let why = format!(
-                "{wish} ({action}) needs a password from {peer}, but the call does not allow to ask for it \
+                "{wish} ({action}) needs a password from {peer}, but the call does not permit a prompt \
                  (flag ALLOW_INTERACTIVE_AUTHORIZATION)"
             );
             return question.deny("InteractiveAuthorizationRequired", why);

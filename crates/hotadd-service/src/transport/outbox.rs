@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hotadd::Errno;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -33,9 +34,15 @@ pub(crate) enum Stuck {
     Silent,
     #[error("it was disconnected, because it does not read its messages")]
     Full,
-    /// For example, no descriptor is left.
-    #[error("it was disconnected, because the socket cannot be watched")]
-    Unseen,
+    #[error("it was disconnected, because a descriptor for it cannot be duplicated: {0}")]
+    NoDescriptor(Errno),
+    #[error("it was disconnected, because its socket cannot be waited for: {0}")]
+    Unseen(Errno),
+}
+
+/// The number of an error of a system call.
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 /// The writing side of a connection.
@@ -106,7 +113,7 @@ impl Outbox {
         }
         let descriptors = if state.queue.is_empty() && state.sent > 0 { &[] } else { descriptors };
         let owned: Result<_, _> = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect();
-        let descriptors = owned.map_err(|_| Stuck::Unseen)?;
+        let descriptors = owned.map_err(|error| Stuck::NoDescriptor(errno(&error)))?;
         state.queue.push_back(Queued { bytes: bytes.to_vec(), descriptors });
         drop(state);
         self.queued.notify_one();
@@ -154,7 +161,7 @@ impl Outbox {
         };
         loop {
             let writable = timeout_at(deadline, self.socket.writable()).await;
-            writable.map_err(|_| Stuck::Silent)?.map_err(|_| Stuck::Unseen)?;
+            writable.map_err(|_| Stuck::Silent)?.map_err(|error| Stuck::Unseen(errno(&error)))?;
             if self.flush() {
                 return Ok(());
             }
