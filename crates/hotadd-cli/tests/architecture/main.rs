@@ -1,6 +1,9 @@
 //! ARCHITECTURE.md is true of the code: files, threads, the order of the crates, the layers of `hotadd-nt`,
 //! rings of files, and builds for other systems.
 
+mod imports;
+mod rings;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,16 +5,13 @@ use std::num::NonZeroU32;
 use hotadd_core::agent::Then;
 use hotadd_core::{Notice, State, Status, Veto};
 use hotadd_page::board::{Call, Entry};
+use hotadd_wire::freedesktop::{INVALID_ARGS, UNKNOWN_METHOD, UNKNOWN_OBJECT};
 use hotadd_wire::{self as wire, AGENT_PATH, MAX_REASON, Message, WireNotice};
 
 use crate::remote::agent_loop::AgentLoop;
 use crate::remote::connection::Lost;
 use crate::remote::read;
 use crate::remote::session::Session;
-
-const UNKNOWN_OBJECT: &str = "org.freedesktop.DBus.Error.UnknownObject";
-const UNKNOWN_METHOD: &str = "org.freedesktop.DBus.Error.UnknownMethod";
-const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 
 /// An error reply: its name and the reason.
 struct Wrong(String, String);
