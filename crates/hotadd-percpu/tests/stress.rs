@@ -10,7 +10,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use common::{Alive, cpus, pin};
+use common::{Alive, alone, cpus, pin};
 use hotadd_percpu::{Counters, Table, cpu};
 use hotadd_testing::Need;
 
@@ -22,6 +22,7 @@ fn no_value_is_used_after_it_was_freed_while_threads_move_and_values_come_and_go
     if !Need::TwoProcessors.is_met("no_value_is_used_after_it_was_freed") {
         return;
     }
+    let _alone = alone();
     let cpus = cpus();
     let alive = Alive::default();
     let table = Table::new(cpu::possible(), alive.value(), ());
@@ -64,7 +65,7 @@ fn no_value_is_used_after_it_was_freed_while_threads_move_and_values_come_and_go
         over.store(true, Ordering::Relaxed);
     });
     // The last readers have freed whatever waited for them.
-    assert!(!table.is_waiting());
+    assert!(!table.is_waiting(), "a value waits, and no thread reads");
     assert_eq!(alive.count(), 1 + table.iter().count(), "some are lost, or were dropped twice");
     drop(table);
     assert_eq!(alive.count(), 0);
@@ -77,6 +78,7 @@ fn no_addition_is_lost_while_threads_are_moved_by_others() {
     }
     const THREADS: u64 = 4;
     const TIMES: u64 = 300_000;
+    let _alone = alone();
     let cpus = cpus();
     let counters = Counters::new(cpu::possible(), ());
     // One CPU without a counter, so that the spare one is used too.

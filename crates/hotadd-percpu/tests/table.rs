@@ -4,18 +4,11 @@
 mod common;
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 
-use common::{Alive, Value, cpus, pin};
+use common::{Alive, Value, alone, cpus, pin};
 use hotadd_percpu::{Owner, PublishError, Table};
-
-/// Values are freed on condition of what all threads of the process do, so these tests come one after the other.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[test]
 fn a_thread_finds_the_value_of_the_cpu_that_it_is_on() {

@@ -13,6 +13,7 @@ mod stage;
 mod trusted;
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -119,7 +120,13 @@ fn a_signal_ends_the_daemon_and_its_processors_stay_active() {
 /// The next message to the service manager.
 fn notification(socket: &UnixDatagram) -> String {
     let mut bytes = [0; 512];
-    let length = socket.recv(&mut bytes).expect("a message to the service manager");
+    let length = loop {
+        match socket.recv(&mut bytes) {
+            // A wait with a time limit ends so if the process was stopped and continued meanwhile (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            length => break length.expect("a message to the service manager"),
+        }
+    };
     String::from_utf8_lossy(&bytes[..length]).into_owned()
 }
 

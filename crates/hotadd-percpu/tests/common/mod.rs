@@ -1,8 +1,15 @@
 //! What the tests of tables share.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Held by each test of a file: a value waits for the readers of all tables of the process, also for those of another test.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How many values exist.
 #[derive(Clone, Default)]
