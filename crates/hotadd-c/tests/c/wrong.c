@@ -79,7 +79,7 @@ int main(void)
     FAILS(hotadd_dispatch(registration), HOTADD_INVALID_DEVICE_STATE, "not started");
     CHECK(hotadd_registration_fd(registration) == -1);
     CHECK(hotadd_registration_start(registration) == 0 && stale != NULL);
-    FAILS(hotadd_registration_start(registration), HOTADD_INVALID_DEVICE_STATE, "started before");
+    FAILS(hotadd_registration_start(registration), HOTADD_INVALID_DEVICE_STATE, "already started");
     FAILS(hotadd_registration_set_flags(registration, HOTADD_REMOVALS), HOTADD_INVALID_DEVICE_STATE, "was started");
     FAILS(hotadd_dispatch(registration), HOTADD_INVALID_DEVICE_STATE, "HOTADD_DESCRIPTOR");
     CHECK(hotadd_registration_fd(registration) == -1 && strstr(hotadd_error(), "HOTADD_DESCRIPTOR") != NULL);

@@ -143,7 +143,7 @@ impl<T> Parameter for Out<T> {
 
 /// Declares functions that take the arguments of a format: `variadic` ones, and those that take a `list`.
 ///
-/// As [`nt!`](crate::ground::export::nt), but the symbol is given explicitly, and the body is a function that
+/// As [`nt!`](crate::ground::declare::nt), but the symbol is given explicitly, and the body is a function that
 /// receives the named parameters and a `&mut dyn Arguments`.
 macro_rules! formatted {
     ($(
