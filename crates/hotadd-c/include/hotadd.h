@@ -290,8 +290,8 @@ uint32_t hotadd_page_count(const hotadd_page *page, uint64_t *epoch);
 /* Returns how many processors are active, and puts the ids (N of cpuN) of the first `length` of them into `ids`, in
  * the order of their indexes. Writes the epoch of this set, unless `epoch` is NULL. Returns (size_t)-1 on an error. */
 size_t hotadd_page_members(const hotadd_page *page, uint32_t *ids, size_t length, uint64_t *epoch);
-/* Waits until the epoch is another than `seen`. Returns 1 then, 0 if the time limit passed (a negative one means no limit),
- * and -1 if the partition has ended. A partition that was killed is noticed within a second. */
+/* Waits until the epoch is another than `seen`. Returns 1 then, 0 if the time limit passed (a negative one means no
+ * limit), and -1 if the partition has ended. A partition that was killed is noticed within a second. */
 int hotadd_page_wait(const hotadd_page *page, uint64_t seen, int milliseconds);
 /* Returns a descriptor for poll or epoll, readable after each change and when the partition has ended. Read 8 bytes
  * from it to make it unreadable. It stays the page's own: do not close it. A thread of the library writes to it. -1

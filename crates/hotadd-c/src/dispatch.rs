@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, Builder};
 
-use hotadd::{Errno, Registration, Status};
+use hotadd::{Errno, Error, Registration, Status};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::callee::{Callee, Inside, inside};
@@ -51,14 +51,12 @@ pub(crate) fn dispatch(callee: &Callee) -> Result<i32, Failure> {
 }
 
 /// Refuses a request from inside a callback (D3).
-pub(crate) fn refuse_inside(what: &str) -> Result<(), Failure> {
+pub(crate) fn refuse_inside(what: &'static str) -> Result<(), Failure> {
     if inside().is_none() {
         return Ok(());
     }
-    let message = format!(
-        "{what} from inside a callback of this partition would deadlock (D3); use another thread, or wait until the callback returns"
-    );
-    Err(Failure::new(Status::POSSIBLE_DEADLOCK, message))
+    let error = Error::InsideCallback(what);
+    Err(Failure::new(error.status(), format!("{error} (D3)")))
 }
 
 /// Makes a request that waits for the parties, and dispatches those of this thread meanwhile.
@@ -80,7 +78,7 @@ pub(crate) fn request<T: Send>(
         let started = Builder::new().name("hotadd-request".to_owned()).spawn_scoped(scope, work);
         let worker = started.map_err(|error| {
             let errno = error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw);
-            Failure::from(hotadd::Error::NoThread { what, errno })
+            Failure::from(Error::NoThread { what, errno })
         })?;
         dispatch_until(done);
         worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

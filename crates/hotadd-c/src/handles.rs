@@ -37,7 +37,7 @@ impl<T> Table<T> {
         let mut objects = self.lock();
         if objects.len() >= MOST {
             let message = format!(
-                "the limit of {MOST} objects of this kind is reached: {}; free one first",
+                "this program has {MOST} objects of the kind {}, which is the limit; free one first",
                 self.kind
             );
             return Err(Failure::new(Status::QUOTA_EXCEEDED, message));

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hotadd::{HardwareId, Partition, ProcessorIndex};
-use hotadd_percpu::cpu;
 
 use crate::cause::Cause;
 use crate::dispatch::request;
@@ -43,11 +42,7 @@ impl Member {
 
     /// The index of the processor that this thread runs on. `None` if the processor is not in the set.
     pub(crate) fn current(&self) -> Option<ProcessorIndex> {
-        if !self.real {
-            return None;
-        }
-        let id = cpu::current()?;
-        self.partition.read().active(HardwareId(id)).map(|processor| processor.index)
+        self.partition.current().filter(|_| self.real).map(|processor| processor.index)
     }
 
     pub(crate) fn add(&self, id: u32) -> Result<(), Failure> {

@@ -157,8 +157,7 @@ pub unsafe extern "C" fn hotadd_notice_refuse(
     status: i32,
     reason: *const c_char,
 ) -> i32 {
-    let status = Status::from_raw(status.cast_unsigned());
-    let status = if status.is_error() { status } else { Status::UNSUCCESSFUL };
+    let status = Status::from_raw(status.cast_unsigned()).as_error();
     let reason = if reason.is_null() {
         sentence(status).to_owned()
     } else {

@@ -178,7 +178,7 @@ impl Veto {
     /// A veto is always an error: a status that is not an error becomes [`Status::UNSUCCESSFUL`].
     #[must_use]
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
-        let status = if status.is_error() { status } else { Status::UNSUCCESSFUL };
+        let status = status.as_error();
         Self(Box::new(Inner { status, reason: reason.into(), crash: false }))
     }
 

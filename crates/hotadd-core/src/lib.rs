@@ -25,6 +25,7 @@ extern crate alloc;
 pub mod agent;
 mod driver;
 mod errno;
+mod failure;
 mod notice;
 mod processor;
 mod registry;
@@ -35,6 +36,7 @@ mod transaction;
 pub use agent::Agent;
 pub use driver::{Driver, Removal, Veto};
 pub use errno::Errno;
+pub use failure::{NotRemovable, PlatformError, Refusal};
 pub use notice::{Notice, State};
 pub use processor::{
     GROUP_SIZE, HardwareId, MAX_GROUPS, MAX_PROCESSORS, Processor, ProcessorIndex, ProcessorNumber,
@@ -42,7 +44,7 @@ pub use processor::{
 pub use registry::{Level, Party, PartyId, Registry};
 pub use set::{ActiveSet, Epoch, NotAddable, Standing};
 pub use status::Status;
-pub use transaction::{NotRemovable, PlatformError, Refusal, Step, Together, Transaction};
+pub use transaction::{Step, Together, Transaction};
 
 /// The example of this crate's README, run as a test.
 #[cfg(doctest)]

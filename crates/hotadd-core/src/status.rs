@@ -40,6 +40,12 @@ impl Status {
         self.0
     }
 
+    /// This status if it is an error, otherwise [`Status::UNSUCCESSFUL`]: what a refusal or a failure tells must be an error (A2).
+    #[must_use]
+    pub const fn as_error(self) -> Self {
+        if self.is_error() { self } else { Self::UNSUCCESSFUL }
+    }
+
     /// Whether this is an error, and so a veto: negative as a signed number (A2).
     #[must_use]
     pub const fn is_error(self) -> bool {

@@ -71,7 +71,8 @@ pub fn enter<D: Driver + Send + 'static>(
     let mut boxed = Vec::new();
     boxed.try_reserve_exact(1).map_err(|_| Status::INSUFFICIENT_RESOURCES)?;
     let head = Head { handle: ptr::null_mut(), free: free::<D> };
-    let driver = make().map_err(as_error)?;
+    // With any other status the system would consider the driver loaded (L1).
+    let driver = make().map_err(Status::as_error)?;
     boxed.push(Context { head, driver, refusal: Status::UNSUCCESSFUL });
     let context: *mut Context<D> = Box::into_raw(boxed.into_boxed_slice()).cast();
     let callback: Callback = notify::<D>;
@@ -98,11 +99,6 @@ pub fn enter<D: Driver + Send + 'static>(
     // (L1).
     slot.0.store(context.cast(), Ordering::Release);
     Ok(())
-}
-
-/// Turns a status into an error: with any other status the system would consider the driver loaded (L1).
-fn as_error(status: Status) -> Status {
-    if status.is_error() { status } else { Status::UNSUCCESSFUL }
 }
 
 /// Deregisters the driver and drops it (D4). Does nothing if there is none.
@@ -177,10 +173,14 @@ mod tests {
     #[test]
     fn l1_a_driver_that_cannot_be_created_is_not_loaded_whatever_its_status() {
         for status in [0, 0x103, 0x4000_0000, 0x7FFF_FFFF].map(Status::from_raw) {
-            assert_eq!(as_error(status), Status::UNSUCCESSFUL, "{status:?} says that it is loaded");
+            assert_eq!(
+                status.as_error(),
+                Status::UNSUCCESSFUL,
+                "{status:?} says that it is loaded"
+            );
         }
         for status in [Status::NO_MEMORY, Status::DEVICE_BUSY, Status::from_raw(0x9FFF_FFFF)] {
-            assert_eq!(as_error(status), status);
+            assert_eq!(status.as_error(), status);
         }
     }
 

@@ -6,7 +6,7 @@ pub const BUS: &str = "org.freedesktop.DBus";
 /// The object path of a message bus.
 pub const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-/// The signal of a message bus that a name has another owner, or none.
+/// The signal with which a message bus reports that the owner of a name changed.
 pub const NAME_OWNER_CHANGED: &str = "NameOwnerChanged";
 
 /// The standard interface that describes an object.
@@ -24,7 +24,7 @@ pub const ERROR: &str = "org.freedesktop.DBus.Error.";
 /// The error that a request is not permitted.
 pub const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 
-/// The error that a request would be permitted with a password, and that the call did not allow to ask a user for it.
+/// The error that a request needs a password, and that the call does not permit a prompt for it.
 pub const INTERACTIVE_AUTHORIZATION_REQUIRED: &str =
     "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
 

@@ -39,7 +39,7 @@ pub(crate) trait Adds: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Adding(Arc<Queue>);
 
-/// The processors to be added, shared with the thread that adds them. Dropping the last handle of this kind ends the queue.
+/// Gives processors to an [`Adding`]. Dropping it ends the adding.
 pub(crate) struct Source(Arc<Queue>);
 
 /// The processors to be added, shared with the thread that adds them.
@@ -101,7 +101,7 @@ impl Adding {
         self.0.end()
     }
 
-    /// A handle for an observer that is dropped with the partition.
+    /// For an observer, which is dropped with the partition: the adding ends then.
     pub(crate) fn source(&self) -> Source {
         Source(Arc::clone(&self.0))
     }

@@ -186,8 +186,7 @@ impl Error {
     /// becomes [`Status::UNSUCCESSFUL`].
     #[must_use]
     pub fn status(&self) -> Status {
-        let status = self.given_status();
-        if status.is_error() { status } else { Status::UNSUCCESSFUL }
+        self.given_status().as_error()
     }
 
     fn given_status(&self) -> Status {

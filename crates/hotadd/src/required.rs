@@ -132,7 +132,7 @@ impl Required {
 
     /// Marks the party as missing.
     pub(crate) fn lost(&self, status: Status, reason: String) {
-        let status = if status.is_error() { status } else { Status::UNSUCCESSFUL };
+        let status = status.as_error();
         let mut state = self.lock();
         // It was not reported that the party had not registered yet.
         let first = state.losses == 0;

@@ -15,12 +15,12 @@
 use alloc::vec::Vec;
 
 use crate::driver::Veto;
+use crate::failure::{PlatformError, Refusal};
 use crate::notice::{Notice, State};
 use crate::processor::{HardwareId, Processor, ProcessorIndex};
 use crate::registry::Party;
-use crate::status::Status;
 
-use super::{Kind, PlatformError, Refusal, Transaction};
+use super::{Kind, Transaction};
 
 /// How parties are called in a pass with runs.
 pub trait Together<P> {
@@ -395,8 +395,4 @@ impl Transaction {
 /// Whether a party is told of a removal: it asked for such notices (X1), and was told that the processor joined (X4).
 fn hears_end(party: &impl Party, processor: Processor) -> bool {
     party.hears_removal() && party.heard_of(processor)
-}
-
-impl PlatformError {
-    pub(super) const NONE: Self = Self::new(Status::SUCCESS);
 }

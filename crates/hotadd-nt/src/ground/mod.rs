@@ -1,8 +1,8 @@
 //! The lowest layer: memory, threads, calling conventions, the structures whose layout drivers know, and the one
 //! world in which all drivers of this process run. It uses no other layer.
 //!
-//! Files use each other in a circle only where a report needs what it is about: the console of `world` receives a `fault`, and a
-//! `fault` calls the console; a `probe` asks for the `caller`, and a caller's entry is told to the probe.
+//! Two circular dependencies remain. The console of `world` receives a `fault`, and a `fault` calls the console. A `probe` asks for the
+//! `caller`, which reports each call to the probe; `thread` and `calls` take part in that.
 
 pub(crate) mod abi;
 pub(crate) mod arrivals;

@@ -7,8 +7,8 @@ use std::ffi::c_int;
 use std::ops::Deref;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-// Read by a signal handler: values without a destructor and with a constant beginning are there as long as their thread is, and
-// reading them allocates nothing.
+// A signal handler reads these. They have a constant initial value and no destructor, so they exist as long as their thread, and reading
+// them allocates nothing.
 thread_local! {
     /// The number of nested calls in which this thread must not be stopped.
     static CALLS: Cell<u32> = const { Cell::new(0) };

@@ -134,11 +134,13 @@ impl NotAdmitted {
     pub fn new(status: Status, reason: impl Into<String>) -> Self {
         Self { status, reason: reason.into() }
     }
+}
 
-    /// The failure of a start, if this is found only then.
-    pub(crate) fn while_starting(&self) -> PlatformError {
-        let mut error = PlatformError::new(self.status);
-        error.errno = self.status.to_errno();
+/// The failure of a start, if this is found only then.
+impl From<NotAdmitted> for PlatformError {
+    fn from(no: NotAdmitted) -> Self {
+        let mut error = Self::new(no.status).with_reason(no.reason);
+        error.errno = no.status.to_errno();
         error
     }
 }

@@ -15,7 +15,7 @@ use super::cpuset::own_groups;
 use super::uevents;
 pub(crate) use super::uevents::Uevent;
 
-/// The size of the buffer for the kernel's notices about changed files, in bytes. Only that there are some is of interest.
+/// The size of the buffer for the kernel's notices about changed files, in bytes. What they say is not needed.
 const NOTICES: usize = 4096;
 
 /// Something that a watcher checks, mostly a hardware: after an event of the kernel, or after an interval without one. An event only

@@ -53,12 +53,12 @@ nt! {
 /// The reference count of each object.
 static COUNTS: LazyLock<Mutex<HashMap<usize, (Kind, isize)>>> = LazyLock::new(Mutex::default);
 
-/// What is done with an object when its last reference is removed, by kind. Nothing is done with threads and processes.
+/// The function that is called when the last reference to an object is removed, for each kind. Threads and processes have none.
 static ENDS: [OnceLock<fn(usize)>; Kind::Other as usize + 1] =
     [const { OnceLock::new() }; Kind::Other as usize + 1];
 
-/// Sets what is done with an object of this kind when its last reference is removed. The part of the kernel that makes such objects calls
-/// this before it makes the first one. Later calls have no effect.
+/// Sets the function that is called when the last reference to an object of this kind is removed. The part of the kernel that makes such
+/// objects calls this before it makes the first one. Later calls have no effect.
 pub(crate) fn at_end(kind: Kind, end: fn(usize)) {
     let _ = ENDS[kind as usize].set(end);
 }

@@ -163,7 +163,7 @@ fn mapped(file: &File<'_>) -> Vec<Span> {
     readable.map(span).collect()
 }
 
-/// What is made read-only after the relocations. Rounded as the dynamic linker does.
+/// The pages that are made read-only after relocation. The range is rounded as the dynamic linker rounds it.
 fn sealed(file: &File<'_>, memory: &Memory) -> Option<Range<usize>> {
     let endian = file.endian();
     let mut segments = file.elf_program_headers().iter();
@@ -283,7 +283,7 @@ fn slots(
     Ok((slots, relocations))
 }
 
-/// The sections that are mapped. Any other only describes the file.
+/// The sections that are mapped. The others only describe the file.
 fn sections(file: &File<'_>) -> Vec<Section> {
     let sections = file.sections().filter_map(|section| {
         let SectionFlags::Elf { sh_flags, .. } = section.flags() else { return None };

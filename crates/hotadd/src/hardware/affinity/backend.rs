@@ -48,7 +48,7 @@ impl Hardware for Affinity {
         let full = self.kernel.permitted().map_err(failed)?;
         // The masks must be up to date, so that the partition's mask can be told from a thread's own.
         state.catch_up(&*self.kernel, full, false).map_err(failed)?;
-        self.check(id, &state.allowed(&full)).map_err(|no| no.while_starting())?;
+        self.check(id, &state.allowed(&full))?;
         let set = state.hold.set();
         if set.contains(id) {
             return Ok(());

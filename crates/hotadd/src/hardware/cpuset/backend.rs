@@ -98,7 +98,7 @@ impl Hardware for Cpuset {
     fn start(&self, id: HardwareId) -> Result<(), PlatformError> {
         // Since the parties were asked, a sibling cgroup may have taken it. Widening into the sibling's partition
         // would make that invalid.
-        self.admits(id).map_err(|no| no.while_starting().with_reason(no.reason))?;
+        self.admits(id)?;
         let mut state = self.lock();
         // The number is read before the write. If a processor goes offline at this moment, one report too many is
         // better than one too few.

@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn h2_a_processor_appears_once_and_again_after_it_was_gone() {
         let mut arrivals = Arrivals::new(ids(&[0, 1]));
-        assert!(!arrivals.has_news(), "what was there at the beginning is not a change");
+        assert!(
+            !arrivals.has_news(),
+            "a processor that is there from the beginning does not appear"
+        );
         let none = |_| false;
         arrivals.reach(ids(&[0, 1, 3]), none);
         assert_eq!(arrivals.take(), ids(&[3]));
@@ -94,7 +97,7 @@ mod tests {
         arrivals.reach(ids(&[0, 1, 3]), none);
         assert_eq!(arrivals.take(), ids(&[3]), "it is back");
         arrivals.reach(ids(&[0, 1, 3, 4]), |id| id == HardwareId(4));
-        assert_eq!(arrivals.take(), [], "a member is not a change");
+        assert_eq!(arrivals.take(), [], "a member does not appear");
         arrivals.reach(ids(&[0, 1, 3, 4, 5]), none);
         arrivals.reach(ids(&[0]), none);
         assert_eq!(arrivals.take(), [], "gone before anybody was told");

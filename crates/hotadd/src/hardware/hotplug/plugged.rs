@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn a_plugged_processor_is_reported_once_whether_event_or_list_comes_first() {
         let mut plugged = Plugged::begin(&list("0-1"), 100);
-        assert!(!plugged.is_due(&list("0-1")), "what was there from the beginning is not a change");
+        assert!(
+            !plugged.is_due(&list("0-1")),
+            "a processor that is there from the beginning does not appear"
+        );
         assert!(plugged.is_due(&list("0-2")));
         assert_eq!(plugged.look(&list("0-2"), || 102, |_| true), [TWO]);
         plugged.heard(TWO, 101);
@@ -102,8 +105,8 @@ mod tests {
         plugged.heard(TWO, 110);
         assert_eq!(plugged.look(&list("0-2"), || 110, |_| true), [TWO], "pulled and plugged again");
         assert_eq!(plugged.look(&list("0-2"), || 110, |_| true), [], "once");
-        assert!(!plugged.is_due(&list("0-1")), "one that is unplugged is not a change");
-        assert!(plugged.is_due(&list("0-2")), "and is, when it comes back without an event");
+        assert!(!plugged.is_due(&list("0-1")), "an unplugged processor does not appear");
+        assert!(plugged.is_due(&list("0-2")), "it appears when it comes back without an event");
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn h3_a_mask_is_put_back_to_what_the_thread_had() {
     assert_eq!(fake.masks(), "10: 1, 20: 0-1", "not what happens to be left of the new mask");
 }
 
-/// The kernel gives a thread whose only processor has gone all that remain. That is not a wish of the thread.
+/// If a thread's only processor goes offline, the kernel gives it all others. The thread has not asked for them.
 #[test]
 fn h3_a_processor_that_goes_while_the_masks_are_read_is_no_request_for_the_others() {
     let fake = machine("0-3");

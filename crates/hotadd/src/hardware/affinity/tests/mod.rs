@@ -168,7 +168,11 @@ fn processors_that_cannot_be_started_on_are_named() {
 fn masks_widened_by_a_hotplug_are_narrowed_and_reported() {
     let (fake, affinity) = family("0-3");
     fake.world().online = mask("0-2");
-    assert_eq!(survey(&affinity), Survey::default(), "a narrower machine is not a problem yet");
+    assert_eq!(
+        survey(&affinity),
+        Survey::default(),
+        "a machine with fewer processors is not reported"
+    );
     affinity.start(ONE).unwrap();
     let mut world = fake.world();
     world.online = mask("0-3");

@@ -59,7 +59,7 @@ fn h1_threads_of_an_adopted_cpuset_are_held_from_the_start() {
 #[test]
 fn h2_a_processor_gained_by_the_cgroup_above_appears_and_a_removed_one_does_not() {
     let mut rig = Rig::new("0", CpusetKind::Member);
-    assert!(!rig.look(), "candidates of the beginning are not a change");
+    assert!(!rig.look(), "the candidates of the beginning do not appear");
     rig.act(|world| world.give_above("0-1"));
     rig.look();
     rig.told();

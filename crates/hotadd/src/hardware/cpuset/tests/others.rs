@@ -68,7 +68,7 @@ fn q3_a_processor_written_by_another_process_joins_without_agreement_and_is_repo
     assert!(rig.look());
     assert_eq!(rig.told()[0], "1 vanished", "X2");
     rig.act(|world| world.write("2"));
-    assert!(!rig.look(), "what changes nothing is not a change");
+    assert!(!rig.look(), "a write without an effect is not reported");
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn h2_a_plugged_processor_appears_once_by_event_or_list() {
         }
         assert!(rig.look(), "deaf: {deaf}");
         assert_eq!(rig.told(), ["2 appeared"], "deaf: {deaf}; 1 was there from the beginning");
-        assert!(!rig.look(), "deaf: {deaf}: it is off still, and that is not a change");
+        assert!(!rig.look(), "deaf: {deaf}: it is still offline, and does not appear again");
         rig.act(|w| w.pull(2));
         rig.look();
         rig.act(|w| w.plug(2));

@@ -66,7 +66,7 @@ fn x2_q3_a_blink_between_two_looks_is_noticed_by_its_events() {
     rig.remove(1).unwrap();
     rig.add(1).unwrap();
     rig.told();
-    assert!(!rig.look(), "the same by our own hand is not a blink");
+    assert!(!rig.look(), "the partition's own changes are not reported");
     rig.act(|w| {
         w.say("offline", 3);
         w.say("offline", 70_000);
@@ -146,7 +146,7 @@ fn q3_an_intruder_is_revoked_and_reported() {
     assert_eq!(rig.told(), [format!("breach Q3: {says}")]);
     assert_eq!((rig.active(), rig.fake.world().online()), (vec![0], vec![0]));
     assert_eq!(rig.writes(), [(2, false)]);
-    assert!(!rig.look(), "the event of that is not a change");
+    assert!(!rig.look(), "the event of the revocation is not reported");
     rig.add(2).expect("with agreement it joins");
     assert!(!rig.look());
     assert_eq!(rig.active(), [0, 2]);

@@ -34,7 +34,7 @@ fn a5_x1_a_plugged_processor_can_be_added_and_removed() {
     assert_eq!((rig.active(), rig.writes()), (vec![0, 1], vec![(5, false)]));
     let (start, complete) = (line(State::AddStart, 5), line(State::AddComplete, 5));
     assert_eq!(rig.told(), [start, complete, line(State::RemoveComplete, 5)]);
-    assert!(!rig.look(), "the events of our own switching are not a change");
+    assert!(!rig.look(), "the events of the partition's own switching are not reported");
     assert_eq!(rig.told(), [""; 0]);
     assert_eq!(rig.add(5).unwrap().processor.index.get(), 2, "it keeps its index (X3)");
 }
