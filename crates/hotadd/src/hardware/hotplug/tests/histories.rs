@@ -287,13 +287,14 @@ impl Run {
         let due = self.rig.look();
         self.hear()?;
         let told = std::mem::take(&mut self.told);
-        self.unnoticed.retain(|id| self.rig.fake.world().is_present(*id));
         let writes = self.rig.writes();
         self.revoked(&writes)?;
         if !readable {
             self.excused.extend(&before);
             return Ok(due);
         }
+        // Only a look that reads the list notices that one is gone.
+        self.unnoticed.retain(|id| self.rig.fake.world().is_present(*id));
         for id in std::mem::take(&mut self.plugged) {
             // A running processor need not be added.
             let off = !self.rig.fake.world().online().contains(&id);
@@ -349,6 +350,16 @@ fn run(history: &History) -> Result<BTreeSet<&'static str>, TestCaseError> {
         run.run(act)?;
     }
     Ok(run.seen)
+}
+
+/// It is pulled while no events arrive, and is back before a look can read the list.
+#[test]
+fn h2_a_processor_that_is_pulled_and_plugged_between_unreadable_looks_leaves_no_trace() {
+    let unread = [Act::Unreadable(1), Act::Unreadable(1), Act::Look];
+    let back = [Act::Pull(1), Act::Look, Act::Plug(1)];
+    let brought = [Act::Deafen, Act::Switch(2, true, Way::Switch)];
+    let acts = brought.into_iter().chain(unread).chain(back).collect();
+    run(&History { revoke: false, fixed: false, acts }).unwrap();
 }
 
 proptest! {
