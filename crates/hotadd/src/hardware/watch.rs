@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::Nudge;
 use super::cpuset::own_groups;
+use super::holding::probe::WATCHER;
 use super::uevents;
 pub(crate) use super::uevents::Uevent;
 
@@ -53,7 +54,7 @@ pub(crate) fn start<W: Watched + 'static>(
     // Before the partition checks again, so that no event between that check and the first read is missed.
     let watcher = Watcher::new(&**hardware);
     let hardware = Arc::downgrade(hardware);
-    let thread = thread::Builder::new().name("hotadd-watch".into());
+    let thread = thread::Builder::new().name(WATCHER.into());
     // Without the thread a change is found when the next processor is added or removed.
     let _ = thread.spawn(move || watcher.watch(&hardware, &gone, &nudge));
 }

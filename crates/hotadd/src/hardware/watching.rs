@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 
 use super::affinity::AffinityError;
-use super::holding::{Linux, Mask, Masks, Processes};
+use super::holding::{Linux, Mask, probe};
 use super::uevents::{self, Uevent};
 use super::watch::{self, Watched};
 use super::{Affinity, Hardware, NotAdmitted, Nudge, Survey};
@@ -49,17 +49,8 @@ impl Watching {
     }
 }
 
-/// All processors that the threads of a process may run on. A thread that ends meanwhile is skipped.
 fn reach(process: Pid) -> Result<Mask, Errno> {
-    let mut all = Mask::none();
-    for thread in Linux.threads(process)? {
-        match Linux.mask(thread) {
-            Ok(mask) => all = all.or(&mask),
-            Err(Errno::SRCH) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(all)
+    probe::reach(&Linux, process)
 }
 
 const REASON: &str = "this partition only watches processors; a partition that confines its threads can \

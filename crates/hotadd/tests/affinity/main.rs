@@ -206,6 +206,36 @@ fn h3_two_partitions_of_one_process_must_both_agree() {
 }
 
 #[test]
+fn h3_partitions_of_one_process_do_not_take_one_anothers_probes_for_breaches() {
+    let Some(_turn) = partition("probes of one process") else { return };
+    role::pass("probing");
+}
+
+/// As under `hotadd run` over masks, if the command has a partition of its own.
+#[test]
+fn h3_a_partition_does_not_take_the_probes_of_another_process_for_breaches() {
+    let Some((_turn, affinity, ..)) = partition("probes of another process") else { return };
+    let prober = RoleProcess::start(&affinity, "prober", "");
+    role::quiet_surveys(&affinity);
+    prober.finish();
+}
+
+#[test]
+fn h3_a_thread_that_has_the_name_of_a_probe_is_put_back_like_any_other() {
+    let Some((_turn, affinity, first, second)) = partition("a probe's name") else { return };
+    let family = RoleProcess::start(&affinity, "named", "hotadd-probe");
+    let thread = masks(family.pid()).last().unwrap().0;
+    proc::pin(thread, second);
+    let survey = affinity.survey(&[first]);
+    let [said] = &survey.repaired[..] else { panic!("one report, not {:?}", survey.repaired) };
+    let wanted =
+        format!("set the mask of thread {thread} of process {} (hotadd-probe)", family.pid());
+    assert!(said.contains(&wanted), "{said}");
+    assert_eq!(survey.appeared, [second], "the mask is a request");
+    assert!(masks(family.pid()).iter().all(|(_, mask)| *mask == list(first)), "it is put back");
+}
+
+#[test]
 fn q3_a_watching_partition_sets_no_mask_and_reports_changes() {
     let Some(_turn) = partition("watching") else { return };
     role::pass("watched");

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use hotadd::hardware::{Affinity, Hardware, Tree};
+use hotadd::hardware::{Affinity, Hardware, Tree, Watching};
 use hotadd::{
     CpuList, Errno, EventKind, HardwareId, Notice, Observation, Partition, State, Status, Veto,
 };
@@ -21,6 +21,9 @@ use crate::proc::{masks, own_mask};
 
 /// A user that owns nothing.
 const NOBODY: u32 = 65_534;
+
+/// The number of checks that must find nothing.
+const CHECKS: u32 = 3_000;
 
 /// A process that runs a role until it is dropped.
 pub(crate) struct RoleProcess(Child);
@@ -34,6 +37,12 @@ impl RoleProcess {
 
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Ends it, and asserts that its role has not failed.
+    pub(crate) fn finish(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success(), "the role failed");
     }
 
     fn ready(mut self) -> Self {
@@ -83,6 +92,9 @@ fn run_role() {
         Ok("widened") => widened(),
         Ok("watched") => watched(),
         Ok("two") => two(),
+        Ok("probing") => probing(),
+        Ok("prober") => prober(),
+        Ok("named") => named(detail),
         _ => println!("no role"),
     }
 }
@@ -297,6 +309,55 @@ fn two() {
     crate::proc::wait_until("both have agreed", || {
         own_mask().contains(second) && program.count() == 2 && library.count() == 2
     });
+}
+
+/// Checks often, and asserts that nothing is found: no mask to put back, no processor that came or went. Each check probes
+/// which processors the kernel permits.
+pub(crate) fn quiet_surveys(affinity: &Affinity) {
+    let set = affinity.active().unwrap();
+    for n in 0..CHECKS {
+        let survey = affinity.survey(&set);
+        let empty: &[String] = &[];
+        assert_eq!(survey.repaired, empty, "check {n}");
+        assert_eq!((survey.appeared, survey.vanished), (vec![], vec![]), "check {n}");
+    }
+}
+
+/// Three partitions of this process, one of which only watches. Their threads check at the same time.
+fn probing() {
+    let whole = own_mask();
+    let one = Affinity::new(Tree::Current, Some(&list(whole.ids()[0]))).unwrap();
+    let other = Affinity::new(Tree::Current, None).unwrap();
+    assert_eq!(other.set(), one.set(), "the second is bounded by the masks that the first has set");
+    let watching = Watching::new().unwrap();
+    thread::scope(|scope| {
+        let checks = scope.spawn(|| quiet_surveys(&one));
+        scope.spawn(|| quiet_surveys(&other));
+        while !checks.is_finished() {
+            assert_eq!(watching.active().unwrap(), [whole.ids()[0]], "of all threads");
+            let third = Affinity::new(Tree::Current, None).unwrap();
+            assert_eq!(third.set(), one.set(), "of a partition that begins meanwhile");
+            std::mem::forget(third); // if it were dropped, its threads might run anywhere
+        }
+    });
+}
+
+/// A partition of this process, which checks without a pause.
+fn prober() {
+    let affinity = Affinity::new(Tree::Current, None).unwrap();
+    println!("ready");
+    let ended = thread::spawn(|| stdin().read_to_end(&mut Vec::new()));
+    let set = affinity.active().unwrap();
+    while !ended.is_finished() {
+        let survey = affinity.survey(&set);
+        assert_eq!(survey.vanished, [], "a probe reads what the kernel permits");
+    }
+}
+
+/// A process with a second thread, which has this name.
+fn named(name: String) {
+    thread::Builder::new().name(name).spawn(thread::park).unwrap();
+    until_told();
 }
 
 fn watched() {

@@ -2,13 +2,12 @@
 //! at will.
 
 use std::path::Path;
-use std::thread;
 
 use hotadd_core::HardwareId;
 
 use crate::CpuList;
-use crate::hardware::file::{POSSIBLE, errno, read};
-use crate::hardware::holding::{Linux, Mask, Processes};
+use crate::hardware::file::{POSSIBLE, read};
+use crate::hardware::holding::{Linux, Mask, Processes, probe};
 
 /// The kernel's error.
 pub(super) type Errno = rustix::io::Errno;
@@ -21,7 +20,7 @@ pub(super) trait Kernel: Processes {
     /// The online processors that the kernel permits this process to use, whatever its current masks are.
     fn permitted(&self) -> Result<Mask, Errno>;
 
-    /// The same, determined on the calling thread, whose mask changes for a moment.
+    /// The same, determined on the calling thread, whose mask changes for a moment. Called on the watcher only.
     fn permitted_here(&self) -> Result<Mask, Errno>;
 
     /// Whether this processor is known to be offline.
@@ -35,26 +34,11 @@ impl Kernel for Linux {
     }
 
     fn permitted(&self) -> Result<Mask, Errno> {
-        // This uses a thread of its own, so that no existing thread's mask is changed.
-        thread::scope(|scope| {
-            let named = thread::Builder::new().name("hotadd-probe".into());
-            let thread =
-                named.spawn_scoped(scope, || self.permitted_here()).map_err(|e| errno(&e))?;
-            thread.join().unwrap_or(Err(Errno::IO))
-        })
+        probe::permitted()
     }
 
     fn permitted_here(&self) -> Result<Mask, Errno> {
-        // No file in /proc or /sys gives this on every kernel, and a container may show other contents (H4). But the kernel
-        // limits a mask to what it permits, so a thread that asks for all processors can read the permitted ones back. The
-        // kernel omits offline processors from what it reads.
-        let before = Mask::current()?;
-        Mask::full().adopt()?;
-        let permitted = Mask::current();
-        // A probing thread, joined or not, can still be listed for a moment. It must not then look like a thread that
-        // reaches outside of the set.
-        before.adopt()?;
-        permitted
+        probe::permitted_here()
     }
 
     fn is_off(&self, id: HardwareId) -> bool {

@@ -23,7 +23,7 @@ use self::spawner::Spawner;
 use self::state::State;
 use super::NotAdmitted;
 use super::file::POSSIBLE;
-use super::holding::{Arrivals, Hold, Linux, Means, Members, TreeOf};
+use super::holding::{Arrivals, Hold, Linux, Means, Members, TreeOf, probe};
 use crate::CpuList;
 
 pub use self::error::AffinityError;
@@ -87,7 +87,7 @@ impl Affinity {
     /// # Errors
     /// If the kernel does not give this information.
     pub fn available() -> Result<CpuList, AffinityError> {
-        let (_, _, allowed) = reach(&Linux, rustix::process::getpid())?;
+        let (_, _, allowed) = processors(&Linux, rustix::process::getpid())?;
         Ok(allowed.list())
     }
 
@@ -111,7 +111,7 @@ impl Affinity {
         start_on: Option<&CpuList>,
     ) -> Result<Self, AffinityError> {
         let possible = kernel.possible().map_err(fails("read", POSSIBLE))?;
-        let (full, own, allowed) = reach(&*kernel, root)?;
+        let (full, own, allowed) = processors(&*kernel, root)?;
         let mut set = allowed;
         if let Some(list) = start_on {
             let outside = |id: &HardwareId| !allowed.contains(*id);
@@ -221,18 +221,10 @@ impl Drop for Affinity {
 }
 
 /// The processors that the kernel permits, those in the masks of this process's threads, and those that are in both.
-fn reach(kernel: &dyn Kernel, root: Pid) -> Result<(Mask, Mask, Mask), AffinityError> {
+fn processors(kernel: &dyn Kernel, root: Pid) -> Result<(Mask, Mask, Mask), AffinityError> {
     let permitted = kernel.permitted().map_err(fails("read", "the permitted processors"))?;
-    let task = format!("/proc/{root}/task");
-    let threads = kernel.threads(root).map_err(fails("read", &task))?;
-    let mut own = Mask::none();
-    for thread in threads {
-        match kernel.mask(thread) {
-            Ok(mask) => own = own.or(&mask),
-            Err(Errno::SRCH) => {}
-            Err(errno) => return Err(fails("read", "a thread's affinity mask")(errno)),
-        }
-    }
+    let doing = format!("the affinity masks of the threads in /proc/{root}/task");
+    let own = probe::reach(kernel, root).map_err(fails("read", &doing))?;
     Ok((permitted, own, permitted.and(&own)))
 }
 

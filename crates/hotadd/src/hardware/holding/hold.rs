@@ -11,6 +11,7 @@ use super::breach::{Why, sentences};
 use super::known::Known;
 use super::mask::Mask;
 use super::pinned::is_pinned;
+use super::probe::Patience;
 use super::settle::{Effort, Plan, Put, Settled, Verdict, settle};
 use super::threads::{Masks, Population};
 
@@ -265,10 +266,14 @@ impl Hold {
             return Ok(());
         }
         let mut settled = Settled::new(self.set);
-        let mut strays = Vec::new();
+        let (mut strays, mut patience) = (Vec::new(), Patience::default());
         let judge = &mut |thread, mask: &Mask| {
             let verdict = self.judge(masks, thread, mask, &moment)?;
             if let Verdict::Put { to, why: Why::Somebody, .. } = verdict {
+                if patience.was_probe(masks, thread, &self.set)? {
+                    // Like a thread that has ended: nothing is known of its mask.
+                    return Err(Errno::SRCH);
+                }
                 strays.push((thread, Wish { wanted: *mask, has: to }));
             }
             Ok(verdict)

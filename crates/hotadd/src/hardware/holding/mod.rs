@@ -16,6 +16,7 @@ mod known;
 mod linux;
 mod mask;
 mod pinned;
+pub(super) mod probe;
 mod settle;
 mod stat;
 mod threads;

@@ -298,9 +298,9 @@ impl Run {
         for id in std::mem::take(&mut self.plugged) {
             // A running processor need not be added.
             let off = !self.rig.fake.world().online().contains(&id);
-            // It was added without a look, and was taken offline since.
-            let added = told.contains(&format!("AddComplete {id}"));
-            let excused = added || self.unnoticed.contains(&id) || self.excused.contains(&id);
+            // It joined before this look, and was taken offline since.
+            let joined = told.contains(&format!("{id} joined"));
+            let excused = joined || self.unnoticed.contains(&id) || self.excused.contains(&id);
             prop_assert!(!off || excused, "{id} was plugged in, and did not appear: {told:?}");
         }
         let (set, world) = (self.rig.partition.active(), self.rig.fake.world());
@@ -350,6 +350,14 @@ fn run(history: &History) -> Result<BTreeSet<&'static str>, TestCaseError> {
         run.run(act)?;
     }
     Ok(run.seen)
+}
+
+/// A failed add looks by itself.
+#[test]
+fn h2_a_processor_that_others_brought_in_before_a_failed_add_and_took_offline_does_not_appear() {
+    let (on, off) = (Act::Switch(7, true, Way::Switch), Act::Switch(7, false, Way::Switch));
+    let acts = vec![Act::Plug(7), Act::Unreadable(1), on, Act::Add(2, None, vec![]), off];
+    run(&History { revoke: false, fixed: false, acts }).unwrap();
 }
 
 /// It is pulled while no events arrive, and is back before a look can read the list.
