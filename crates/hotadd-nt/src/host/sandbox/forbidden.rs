@@ -53,8 +53,8 @@ const NONE: i64 = i64::MIN;
 /// The thread that waits for a refused call.
 static TELLER: OnceLock<Thread> = OnceLock::new();
 
-/// How far up the stack, in words, the driver's call is searched: over the C library's own frames. The stack always
-/// has that many words, because the frames that run a driver's code are further up.
+/// How far up the stack, in words, the driver's call is searched: over the C library's own frames. A thread's own stack has
+/// that many words, because the frames that started the thread are further up. A signal stack may end earlier.
 const REACH: usize = 256;
 
 /// Installs the reporting of forbidden calls.
@@ -245,10 +245,16 @@ fn drivers(frame: &libc::ucontext_t) -> usize {
 
 /// The words on the interrupted thread's stack, newest first.
 fn stack(frame: &libc::ucontext_t) -> impl Iterator<Item = usize> {
-    let top = frame.uc_mcontext.gregs[libc::REG_RSP as usize].cast_unsigned() as usize & !7;
-    (0..REACH).map(move |word| {
+    let top = register(frame, libc::REG_RSP) & !7;
+    let signals = &frame.uc_stack;
+    let start = signals.ss_sp.addr();
+    let end = start.saturating_add(signals.ss_size);
+    let is_on_it = signals.ss_flags & libc::SS_DISABLE == 0 && (start..end).contains(&top);
+    // When the C library makes all threads change their user, their calls come from their signal stacks.
+    let words = if is_on_it { REACH.min((end - top) / size_of::<usize>()) } else { REACH };
+    (0..words).map(move |word| {
         let at = ptr::with_exposed_provenance::<usize>(top + word * size_of::<usize>());
-        // SAFETY: it is a word of the interrupted thread's stack, which is deeper than this.
+        // SAFETY: it is a word of the interrupted thread's stack, which has that many, see `REACH`.
         unsafe { at.read_volatile() }
     })
 }
@@ -272,4 +278,37 @@ unsafe extern "C" fn take_down(about: *mut libc::dl_phdr_info, _: usize, _: *mut
     }
     // Stops after the first entry.
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+    #[test]
+    fn a_search_of_a_signal_stack_ends_with_it() {
+        let (page, private) = (4096, MapFlags::PRIVATE);
+        // SAFETY: this makes a new mapping.
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), 2 * page, ProtFlags::READ, private) };
+        let start = start.expect("two pages");
+        let end = start.wrapping_byte_add(page);
+        // SAFETY: the second page was mapped above, and nothing uses it.
+        unsafe { munmap(end, page) }.expect("nothing is behind the first page");
+        // SAFETY: all zeros are a valid context.
+        let mut frame: libc::ucontext_t = unsafe { MaybeUninit::zeroed().assume_init() };
+        frame.uc_stack = libc::stack_t { ss_sp: start, ss_flags: 0, ss_size: page };
+        let words = |frame: &mut libc::ucontext_t, from_end: usize| {
+            let top = end.expose_provenance() - from_end;
+            frame.uc_mcontext.gregs[libc::REG_RSP as usize] =
+                i64::try_from(top).expect("an address");
+            stack(frame).count()
+        };
+        assert_eq!(words(&mut frame, 24), 3, "three words are left");
+        assert_eq!(words(&mut frame, page), REACH, "the page is larger than the search");
+        let outside = page - REACH * size_of::<usize>();
+        frame.uc_stack.ss_size = outside;
+        assert_eq!(words(&mut frame, page - outside), REACH, "this is the thread's own stack");
+        // SAFETY: it was mapped above, and nothing uses it.
+        unsafe { munmap(start, page) }.expect("it is given back");
+    }
 }
