@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool as StdAtomicBool;
 
 use hotadd_core::{Driver, Level, Party, PartyId, Processor};
 
@@ -45,7 +46,7 @@ pub(crate) struct Place {
 }
 
 /// Becomes true when the driver can no longer be called. It is never an atomic of loom, because other crates make it.
-pub(crate) type Gone<'a> = Option<&'a AtomicBool>;
+pub(crate) type Gone<'a> = Option<&'a StdAtomicBool>;
 
 /// The state shared by the registry's entry and the registration's handle.
 pub(crate) struct Shared {
