@@ -59,22 +59,6 @@ impl<P, F: FnMut(&mut P, &Notice) -> Result<(), Veto>> Together<P> for InTurn<F>
     }
 }
 
-/// Takes items in order until `each` fails. Four at a time, because the jump back to the start of a loop costs about as much as
-/// the rest of a pass around a call.
-#[inline]
-fn by_fours<T>(
-    items: &mut [T],
-    mut each: impl FnMut(&mut T) -> Result<(), Veto>,
-) -> Result<(), Veto> {
-    let (fours, rest) = items.as_chunks_mut::<4>();
-    for four in fours {
-        for item in four {
-            each(item)?;
-        }
-    }
-    rest.iter_mut().try_for_each(each)
-}
-
 /// Drops an answer that changes nothing, outside of the loops.
 #[cold]
 #[inline(never)]
@@ -238,14 +222,14 @@ impl Transaction {
                 begun = begun.max(self.at);
             }
         } else {
-            by_fours(&mut self.processors[self.at..], |processor| {
-                if !(departures() && has_departed(party)) {
-                    notice.processor = *processor;
-                    each(together, party, notice)?;
-                    self.at += 1;
+            for processor in &self.processors[self.at..] {
+                if departures() && has_departed(party) {
+                    break;
                 }
-                Ok(())
-            })?;
+                notice.processor = *processor;
+                each(together, party, notice)?;
+                self.at += 1;
+            }
         }
         self.at = self.processors.len();
         self.turn = 0;
@@ -263,16 +247,14 @@ impl Transaction {
         mut refused: impl FnMut(&mut Self, usize, Veto),
     ) {
         if !T::RUNS && !self.is_removal() {
-            let asked = by_fours(&mut parties[self.turn..], |party| {
+            for party in &mut parties[self.turn..] {
                 self.turn += 1;
                 if departures() && has_departed(party) {
-                    Ok(())
-                } else {
-                    together.call(party, notice)
+                    continue;
                 }
-            });
-            if let Err(veto) = asked {
-                refused(self, self.turn - 1, veto);
+                if let Err(veto) = together.call(party, notice) {
+                    return refused(self, self.turn - 1, veto);
+                }
             }
             return;
         }
