@@ -27,6 +27,9 @@ use crate::{Error, Guest, Kernel, binaries, debian, within};
 /// The time limit of a boot, which takes three to five seconds when nothing else runs.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// The number of tries to boot a guest whose clock goes at the right speed.
+const BOOTS: u32 = 5;
+
 /// Without these, the kernel spends seconds measuring clocks, waiting for timers that an emulated machine does not have, and testing
 /// ciphers that nothing uses.
 const KERNEL_LINE: &str = "console=ttyS0 quiet panic=-1 rdinit=/init tsc=reliable lpj=5192000 \
@@ -188,14 +191,22 @@ impl Lab {
 
     /// Boots a guest, and saves its state.
     fn fresh(&self, saved: &Saved) -> Result<Guest, Error> {
-        let until = Instant::now() + LIMIT;
-        let guest = self.start(None)?;
-        lock(&guest.agent).is_ready(until)?;
-        if self.debian.is_some() {
-            debian::is_up(&guest, until)?;
+        for _ in 0..BOOTS {
+            let until = Instant::now() + LIMIT;
+            let guest = self.start(None)?;
+            lock(&guest.agent).is_ready(until)?;
+            if !guest.keeps_time()? {
+                eprintln!("lab: the guest's clock goes at a wrong speed; it is booted again");
+                continue;
+            }
+            if self.debian.is_some() {
+                debian::is_up(&guest, until)?;
+            }
+            saved.keep(&guest)?;
+            return Ok(guest);
         }
-        saved.keep(&guest)?;
-        Ok(guest)
+        let what = format!("booted {BOOTS} times with a clock of a wrong speed");
+        Err(Error::Lost { what, console: String::new() })
     }
 
     /// Starts QEMU, which boots the guest. If there is a console of an earlier guest, QEMU waits for its state instead.

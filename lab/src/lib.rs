@@ -18,6 +18,7 @@ mod apt;
 mod binaries;
 mod boot;
 mod cache;
+mod clock;
 mod console;
 mod cpus;
 mod debian;
