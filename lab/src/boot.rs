@@ -205,7 +205,8 @@ impl Lab {
             saved.keep(&guest)?;
             return Ok(guest);
         }
-        let what = format!("booted {BOOTS} times with a clock of a wrong speed");
+        let what =
+            format!("booted {BOOTS} times with a clock of a wrong speed; this machine is too busy");
         Err(Error::Lost { what, console: String::new() })
     }
 

@@ -41,16 +41,12 @@ impl Watching {
     pub fn new() -> Result<Self, AffinityError> {
         let maximum = Affinity::possible_count()?;
         let process = getpid();
-        let seen = reach(process).map_err(|errno| AffinityError::Kernel {
+        let seen = probe::reach(&Linux, process).map_err(|errno| AffinityError::Kernel {
             doing: "read the affinity masks of this process".to_owned(),
             errno: Number::from_raw(errno.raw_os_error()),
         })?;
         Ok(Self { maximum, process, seen: Mutex::new(seen), watched: OnceLock::new() })
     }
-}
-
-fn reach(process: Pid) -> Result<Mask, Errno> {
-    probe::reach(&Linux, process)
 }
 
 const REASON: &str = "this partition only watches processors; a partition that confines its threads can \
@@ -62,7 +58,7 @@ impl Hardware for Watching {
     }
 
     fn active(&self) -> Result<Vec<HardwareId>, PlatformError> {
-        let seen = reach(self.process)
+        let seen = probe::reach(&Linux, self.process)
             .map_err(|errno| PlatformError::from(Number::from_raw(errno.raw_os_error())))?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         Ok(seen.ids().collect())
@@ -93,7 +89,7 @@ impl Hardware for Watching {
     }
 
     fn survey(&self, expected: &[HardwareId]) -> Survey {
-        let Ok(now) = reach(self.process) else { return Survey::default() };
+        let Ok(now) = probe::reach(&Linux, self.process) else { return Survey::default() };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = now;
         let vanished = expected.iter().copied().filter(|id| !now.contains(*id)).collect();
         let intruded = now.ids().filter(|id| !expected.contains(id)).collect();
@@ -124,7 +120,7 @@ impl Watched for Watching {
 
     fn look(&self, _: &[Uevent], _: bool) -> bool {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        reach(self.process).is_ok_and(|now| now != seen)
+        probe::reach(&Linux, self.process).is_ok_and(|now| now != seen)
     }
 }
 

@@ -211,15 +211,6 @@ fn h3_partitions_of_one_process_do_not_take_one_anothers_probes_for_breaches() {
     role::pass("probing");
 }
 
-/// As under `hotadd run` over masks, if the command has a partition of its own.
-#[test]
-fn h3_a_partition_does_not_take_the_probes_of_another_process_for_breaches() {
-    let Some((_turn, affinity, ..)) = partition("probes of another process") else { return };
-    let prober = RoleProcess::start(&affinity, "prober", "");
-    role::quiet_surveys(&affinity);
-    prober.finish();
-}
-
 #[test]
 fn h3_a_thread_that_has_the_name_of_a_probe_is_put_back_like_any_other() {
     let Some((_turn, affinity, first, second)) = partition("a probe's name") else { return };

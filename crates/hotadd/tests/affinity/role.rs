@@ -39,12 +39,6 @@ impl RoleProcess {
         self.0.id()
     }
 
-    /// Ends it, and asserts that its role has not failed.
-    pub(crate) fn finish(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success(), "the role failed");
-    }
-
     fn ready(mut self) -> Self {
         // The pipe must stay open, because the process may print more.
         let lines = BufReader::new(self.0.stdout.as_mut().unwrap()).lines();
@@ -93,7 +87,6 @@ fn run_role() {
         Ok("watched") => watched(),
         Ok("two") => two(),
         Ok("probing") => probing(),
-        Ok("prober") => prober(),
         Ok("named") => named(detail),
         _ => println!("no role"),
     }
@@ -313,7 +306,7 @@ fn two() {
 
 /// Checks often, and asserts that nothing is found: no mask to put back, no processor that came or went. Each check probes
 /// which processors the kernel permits.
-pub(crate) fn quiet_surveys(affinity: &Affinity) {
+fn quiet_surveys(affinity: &Affinity) {
     let set = affinity.active().unwrap();
     for n in 0..CHECKS {
         let survey = affinity.survey(&set);
@@ -340,18 +333,6 @@ fn probing() {
             std::mem::forget(third); // if it were dropped, its threads might run anywhere
         }
     });
-}
-
-/// A partition of this process, which checks without a pause.
-fn prober() {
-    let affinity = Affinity::new(Tree::Current, None).unwrap();
-    println!("ready");
-    let ended = thread::spawn(|| stdin().read_to_end(&mut Vec::new()));
-    let set = affinity.active().unwrap();
-    while !ended.is_finished() {
-        let survey = affinity.survey(&set);
-        assert_eq!(survey.vanished, [], "a probe reads what the kernel permits");
-    }
 }
 
 /// A process with a second thread, which has this name.

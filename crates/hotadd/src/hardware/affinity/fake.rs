@@ -35,6 +35,10 @@ pub(super) struct World {
     pub(super) at_pass: VecDeque<Event>,
     /// Runs after each mask that is set.
     pub(super) at_set: Option<Event>,
+    /// Runs when the owner of a thread is read, once.
+    pub(super) at_owner: Option<Event>,
+    /// The name of every thread.
+    pub(super) name: &'static str,
     /// How many masks were set.
     pub(super) sets: usize,
     pub(super) ticks: u64,
@@ -107,6 +111,8 @@ impl Fake {
             threads: BTreeMap::new(),
             at_pass: VecDeque::new(),
             at_set: None,
+            at_owner: None,
+            name: "a",
             sets: 0,
             ticks: 100,
             keeps: false,
@@ -212,8 +218,13 @@ impl Masks for Fake {
     }
 
     fn owner(&self, thread: Pid) -> Option<Owner> {
-        let process = pid(self.world().find(thread).ok()?.process);
-        Some(Owner { process, name: "a".to_owned() })
+        let mut world = self.world();
+        let owner =
+            Owner { process: pid(world.find(thread).ok()?.process), name: world.name.to_owned() };
+        if let Some(mut event) = world.at_owner.take() {
+            event(&mut world);
+        }
+        Some(owner)
     }
 
     fn ticks(&self) -> u64 {

@@ -55,6 +55,8 @@ pub(in crate::hardware) struct Hold {
     scrub: bool,
     /// The time until which the kernel may overwrite masks.
     stirred: Option<Instant>,
+    /// With probes of other processes.
+    patience: Patience,
     /// The kernel's error when refused masks were last reported.
     refused: Option<Errno>,
     reports: Vec<String>,
@@ -89,6 +91,7 @@ impl Hold {
             former: None,
             scrub: false,
             stirred: None,
+            patience: Patience::default(),
             refused: None,
             reports: Vec::new(),
             requested: Vec::new(),
@@ -266,7 +269,7 @@ impl Hold {
             return Ok(());
         }
         let mut settled = Settled::new(self.set);
-        let (mut strays, mut patience) = (Vec::new(), Patience::default());
+        let (mut strays, mut patience) = (Vec::new(), std::mem::take(&mut self.patience));
         let judge = &mut |thread, mask: &Mask| {
             let verdict = self.judge(masks, thread, mask, &moment)?;
             if let Verdict::Put { to, why: Why::Somebody, .. } = verdict {
@@ -281,6 +284,7 @@ impl Hold {
         let effort = if moment.stirred { Effort::Stubborn } else { Effort::Look };
         let plan = Plan { effort, leaving: None };
         let result = settle(masks, population, judge, plan, &mut settled);
+        self.patience = patience;
         for (thread, wish) in strays {
             if !self.requested.contains(&wish.wanted) {
                 self.requested.push(wish.wanted);

@@ -29,7 +29,7 @@ use rustix::process::Pid;
 use super::breach::Why;
 use super::known::Known;
 use super::mask::Mask;
-use super::probe::none_probes;
+use super::probe::without_probes;
 use super::threads::{Masks, Population};
 
 /// The maximum number of passes. More are needed only for a tree that grows as fast as it is read.
@@ -171,7 +171,7 @@ impl Work<'_> {
         (self.busy, self.missed, self.held) = (false, false, false);
         self.settled.refused = None;
         self.settled.seen.clear();
-        let _turn = none_probes();
+        let _turn = without_probes();
         let stubborn = self.plan.effort != Effort::Strict;
         let swept = population.sweep(&mut |thread| match self.visit(thread) {
             Err(errno) if stubborn && errno != Errno::SRCH => {

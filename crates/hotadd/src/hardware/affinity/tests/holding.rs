@@ -139,6 +139,37 @@ fn h3_a_refused_request_is_not_repeated_by_further_widening() {
     }
 }
 
+/// A probe widens the mask of its thread for a moment. Any program may use the name of such a thread.
+#[test]
+fn h3_a_probe_of_another_process_is_no_breach_unless_the_last_one_was_seconds_ago() {
+    // No process has this id, so it is not that of this test.
+    let thread = 5_000_000;
+    for name in ["hotadd-probe", "hotadd-watch"] {
+        let fake = machine("0-1");
+        let affinity = partition(&fake, "0");
+        fake.world().born(thread, thread, 10, mask("0"));
+        fake.world().name = name;
+        let meet_a_probe = || {
+            // Its mask must be known. A new thread's could come from before the partition.
+            survey(&affinity);
+            let mut world = fake.world();
+            world.taskset(thread, "0-1");
+            world.at_owner = Some(Box::new(move |world| world.taskset(thread, "0")));
+            let sets = world.sets;
+            drop(world);
+            (survey(&affinity), fake.world().sets - sets)
+        };
+        let (found, sets) = meet_a_probe();
+        assert_eq!((found.repaired, found.appeared, sets), (vec![], vec![], 0), "{name}");
+        let (found, _) = meet_a_probe();
+        let says = format!(
+            "another process set the mask of thread {thread} of process {thread} ({name}) to 0-1, outside \
+             of the partition; restored to 0"
+        );
+        assert_eq!((found.repaired, found.appeared), (vec![says], vec![ONE]), "{name}, again");
+    }
+}
+
 #[test]
 fn h3_many_widened_threads_are_reported_in_one_sentence_that_names_some() {
     let fake = machine("0-1");
